@@ -1,0 +1,373 @@
+package dev.lockstep.block.graph;
+
+import dev.lockstep.block.BlockDevice;
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.block.Capabilities;
+import dev.lockstep.block.Capabilities.Support;
+import dev.lockstep.block.Extent;
+import dev.lockstep.block.WriteFlag;
+
+import org.jspecify.annotations.Nullable;
+
+import java.nio.ByteBuffer;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+
+/// One edge of the block graph: the only way to reach a device.
+///
+/// A gate accepts any range and any flags. It refuses what is wrong, emulates what the device below
+/// lacks, and otherwise passes the request on unchanged. While it is shut, blocking requests wait
+/// and the `now` requests answer false.
+public final class Gate implements BlockDevice {
+    /// The sign bit of [#state]; the other bits count the requests in flight.
+    private static final long SHUT = Long.MIN_VALUE;
+
+    /// Shut bit and count in one word, so that entering is one atomic operation: a request that
+    /// sees
+    /// the bit after incrementing takes its increment back.
+    private final AtomicLong state = new AtomicLong();
+
+    /// Guards: shutters, and every change of the shut bit, of target and of failure. Conditions:
+    /// `changed` wakes requests that wait for an open gate and callers of [#awaitQuiet].
+    private final ReentrantLock lock = new ReentrantLock();
+
+    private final Condition changed = lock.newCondition();
+    private final boolean readOnly;
+    private volatile Child target;
+    private volatile @Nullable BlockException failure;
+    private int shutters;
+
+    /// An open gate to a device, through which it can be written to if the device allows that.
+    public Gate(BlockDevice device) {
+        this(device, false);
+    }
+
+    private Gate(BlockDevice device, boolean readOnly) {
+        this.readOnly = readOnly;
+        this.target = Child.of(device);
+    }
+
+    /// An open gate through which nothing can be written.
+    public static Gate readOnly(BlockDevice device) {
+        return new Gate(device, true);
+    }
+
+    /// The device behind the gate.
+    public BlockDevice device() {
+        return target.device();
+    }
+
+    @Override
+    public String description() {
+        return target.device().description();
+    }
+
+    @Override
+    public long size() {
+        return target.size();
+    }
+
+    /// What a user of this gate can rely on: any alignment, and everything that can be emulated.
+    @Override
+    public Capabilities capabilities() {
+        Capabilities below = target.capabilities();
+        return new Capabilities(
+                below.readOnly() || readOnly,
+                below.fua() == Support.NATIVE ? Support.NATIVE : Support.EMULATED,
+                below.zero() == Support.NATIVE ? Support.NATIVE : Support.EMULATED,
+                below.discard(),
+                1,
+                false,
+                Math.max(below.preferredBlockSize(), below.alignment()),
+                below.sharedFlush());
+    }
+
+    @Override
+    public void read(long offset, ByteBuffer buffer) throws BlockException {
+        checkRange("read", offset, buffer.remaining());
+        if (!buffer.hasRemaining()) {
+            return;
+        }
+        Child child = enter();
+        try {
+            child.read(offset, buffer);
+        } finally {
+            leave();
+        }
+    }
+
+    @Override
+    public void write(long offset, ByteBuffer source, Set<WriteFlag> flags) throws BlockException {
+        checkWrite("write", offset, source.remaining());
+        if (!source.hasRemaining()) {
+            return;
+        }
+        Child child = enter();
+        try {
+            child.write(offset, source, flags);
+        } finally {
+            leave();
+        }
+    }
+
+    @Override
+    public void zero(long offset, long length, Set<WriteFlag> flags) throws BlockException {
+        checkWrite("zero", offset, length);
+        if (length == 0) {
+            return;
+        }
+        Child child = enter();
+        try {
+            child.zero(offset, length, flags);
+        } finally {
+            leave();
+        }
+    }
+
+    @Override
+    public void discard(long offset, long length) throws BlockException {
+        checkWrite("discard", offset, length);
+        Child child = enter();
+        try {
+            child.discard(offset, length);
+        } finally {
+            leave();
+        }
+    }
+
+    @Override
+    public void flush() throws BlockException {
+        Child child = enter();
+        try {
+            child.device().flush();
+        } finally {
+            leave();
+        }
+    }
+
+    @Override
+    public List<Extent> extents(long offset, long length) throws BlockException {
+        checkRange("extents", offset, length);
+        if (length == 0) {
+            throw new IllegalArgumentException("extents of an empty range");
+        }
+        Child child = enter();
+        try {
+            return child.extents(offset, length);
+        } finally {
+            leave();
+        }
+    }
+
+    @Override
+    public boolean readNow(long offset, ByteBuffer buffer) throws BlockException {
+        checkRange("read", offset, buffer.remaining());
+        Child child = tryEnter();
+        if (child == null) {
+            return false;
+        }
+        try {
+            return child.canPass(offset, buffer.remaining())
+                    && child.device().readNow(offset, buffer);
+        } finally {
+            leave();
+        }
+    }
+
+    @Override
+    public boolean writeNow(long offset, ByteBuffer source) throws BlockException {
+        checkWrite("write", offset, source.remaining());
+        Child child = tryEnter();
+        if (child == null) {
+            return false;
+        }
+        try {
+            return child.canPass(offset, source.remaining())
+                    && child.device().writeNow(offset, source);
+        } finally {
+            leave();
+        }
+    }
+
+    /// Does nothing: who opened the device behind the gate closes it.
+    @Override
+    public void close() {}
+
+    /// Requests in flight through this gate.
+    public long inFlight() {
+        return state.get() & ~SHUT;
+    }
+
+    /// Lets no new request pass until [#open] was called as often as this.
+    public void shut() {
+        lock.lock();
+        try {
+            if (shutters++ == 0) {
+                state.getAndUpdate(word -> word | SHUT);
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /// Takes one [#shut] back.
+    public void open() {
+        lock.lock();
+        try {
+            if (shutters == 0) {
+                throw new IllegalStateException("the gate is not shut");
+            }
+            if (--shutters == 0) {
+                state.getAndUpdate(word -> word & ~SHUT);
+                changed.signalAll();
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /// Returns when no request is in flight. The gate is shut and stays so meanwhile.
+    public void awaitQuiet() {
+        lock.lock();
+        try {
+            if (shutters == 0) {
+                throw new IllegalStateException("the gate is not shut");
+            }
+            while (inFlight() != 0) {
+                changed.awaitUninterruptibly();
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /// Shuts the gate and waits until nothing is in flight.
+    public void drain() {
+        shut();
+        awaitQuiet();
+    }
+
+    /// Puts another device behind the gate, which is shut and quiet.
+    ///
+    /// @throws IllegalArgumentException if its size is another one
+    public void replace(BlockDevice device) {
+        lock.lock();
+        try {
+            if (shutters == 0 || inFlight() != 0) {
+                throw new IllegalStateException("a gate is drained before its device is replaced");
+            }
+            if (device.size() != target.size()) {
+                throw new IllegalArgumentException(
+                        "%s has %d bytes, %s has %d"
+                                .formatted(
+                                        description(),
+                                        size(),
+                                        device.description(),
+                                        device.size()));
+            }
+            target = Child.of(device);
+            failure = null;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /// Fails every request from now on, those that wait included, until the device is replaced. If
+    /// the device is an [Abortable] it is told to give up what it has in flight. The first cause
+    /// stays.
+    public void fail(BlockException cause) {
+        lock.lock();
+        try {
+            if (failure == null) {
+                failure = cause;
+            }
+            changed.signalAll();
+        } finally {
+            lock.unlock();
+        }
+        if (target.device() instanceof Abortable abortable) {
+            abortable.abort(cause);
+        }
+    }
+
+    /// Why this edge was failed, or null while it works.
+    public @Nullable BlockException failure() {
+        return failure;
+    }
+
+    private Child enter() throws BlockException {
+        while (state.getAndIncrement() < 0) {
+            leave();
+            awaitOpen();
+        }
+        BlockException cause = failure;
+        if (cause != null) {
+            leave();
+            throw failed(cause);
+        }
+        return target;
+    }
+
+    private @Nullable Child tryEnter() {
+        if (state.getAndIncrement() < 0 || failure != null) {
+            leave();
+            return null;
+        }
+        return target;
+    }
+
+    private void leave() {
+        if (state.decrementAndGet() == SHUT) {
+            lock.lock();
+            try {
+                changed.signalAll();
+            } finally {
+                lock.unlock();
+            }
+        }
+    }
+
+    private void awaitOpen() throws BlockException {
+        lock.lock();
+        try {
+            while (shutters > 0) {
+                BlockException cause = failure;
+                if (cause != null) {
+                    throw failed(cause);
+                }
+                changed.awaitUninterruptibly();
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /// A new exception, since its stack trace tells who asked.
+    private static BlockException failed(BlockException cause) {
+        return new BlockException(cause.kind(), String.valueOf(cause.getMessage()), cause);
+    }
+
+    private void checkWrite(String operation, long offset, long length) throws BlockException {
+        if (readOnly || target.capabilities().readOnly()) {
+            throw BlockException.at(
+                    Kind.READ_ONLY, this, operation, offset, length, "the device is read-only");
+        }
+        checkRange(operation, offset, length);
+    }
+
+    private void checkRange(String operation, long offset, long length) throws BlockException {
+        if (offset < 0 || length < 0 || offset > size() - length) {
+            throw BlockException.at(
+                    Kind.OUT_OF_RANGE,
+                    this,
+                    operation,
+                    offset,
+                    length,
+                    "the device ends at 0x%x".formatted(size()));
+        }
+    }
+}

@@ -1,0 +1,5 @@
+/// The rules themselves.
+@NullMarked
+package dev.lockstep.tidy;
+
+import org.jspecify.annotations.NullMarked;
