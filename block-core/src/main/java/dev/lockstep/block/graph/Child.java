@@ -6,6 +6,7 @@ import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Capabilities;
 import dev.lockstep.block.Capabilities.Support;
 import dev.lockstep.block.Extent;
+import dev.lockstep.block.Pending;
 import dev.lockstep.block.WriteFlag;
 
 import java.nio.ByteBuffer;
@@ -41,6 +42,20 @@ record Child(BlockDevice device, long size, Capabilities capabilities) {
     void write(long offset, ByteBuffer source, Set<WriteFlag> flags) throws BlockException {
         device.write(offset, source, nativeFlags(flags));
         emulateFua(flags);
+    }
+
+    /// Where the device cannot begin the write as it is, awaiting it does the whole of it.
+    Pending startWrite(long offset, ByteBuffer source, Set<WriteFlag> flags) {
+        boolean asItIs =
+                canPass(offset, source.remaining())
+                        && (capabilities.fua() == Support.NATIVE || !flags.contains(WriteFlag.FUA));
+        return asItIs && device instanceof Startable startable
+                ? startable.startWrite(offset, source, flags)
+                : () -> write(offset, source, flags);
+    }
+
+    Pending startFlush() {
+        return device instanceof Startable startable ? startable.startFlush() : device::flush;
     }
 
     void zero(long offset, long length, Set<WriteFlag> flags) throws BlockException {

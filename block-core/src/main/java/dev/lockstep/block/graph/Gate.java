@@ -6,6 +6,7 @@ import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Capabilities;
 import dev.lockstep.block.Capabilities.Support;
 import dev.lockstep.block.Extent;
+import dev.lockstep.block.Pending;
 import dev.lockstep.block.WriteFlag;
 
 import org.jspecify.annotations.Nullable;
@@ -193,6 +194,28 @@ public final class Gate implements BlockDevice {
         }
     }
 
+    /// Begins a write, so that the caller can do something else before it awaits the end. Where the
+    /// device cannot begin one ([Startable]), awaiting it does the whole of it.
+    ///
+    /// @throws BlockException if it was not begun, so that there is nothing to await
+    public Pending startWrite(long offset, ByteBuffer source, Set<WriteFlag> flags)
+            throws BlockException {
+        checkWrite("write", offset, source.remaining());
+        if (!source.hasRemaining()) {
+            return () -> {};
+        }
+        Child child = enter();
+        return new Entered(child.startWrite(offset, source, flags));
+    }
+
+    /// Begins a flush, as [#startWrite] begins a write.
+    ///
+    /// @throws BlockException if it was not begun, so that there is nothing to await
+    public Pending startFlush() throws BlockException {
+        Child child = enter();
+        return new Entered(child.startFlush());
+    }
+
     /// Does nothing: who opened the device behind the gate closes it.
     @Override
     public void close() {}
@@ -297,6 +320,24 @@ public final class Gate implements BlockDevice {
     /// Why this edge was failed, or null while it works.
     public @Nullable BlockException failure() {
         return failure;
+    }
+
+    /// A request that was begun and is counted until it was awaited.
+    private final class Entered implements Pending {
+        private final Pending request;
+
+        Entered(Pending request) {
+            this.request = request;
+        }
+
+        @Override
+        public void await() throws BlockException {
+            try {
+                request.await();
+            } finally {
+                leave();
+            }
+        }
     }
 
     private Child enter() throws BlockException {
