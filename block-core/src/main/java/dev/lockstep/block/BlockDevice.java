@@ -22,10 +22,9 @@ import java.util.Set;
 /// [WriteFlag#FUA].
 ///
 /// **Threads.** All methods may be called by any number of threads at once. Two overlapping
-/// requests
-/// in flight have no order; each byte then holds what one of them wrote. The blocking calls belong
-/// on virtual threads; an implementation that makes a system call which can block for long hands it
-/// to the I/O pool and parks, because a native call pins the carrier.
+/// requests in flight have no order; each byte then holds what one of them wrote. The blocking
+/// calls belong on virtual threads; an implementation that makes a system call which can block for
+/// long hands it to the I/O pool and parks, because a native call pins the carrier.
 public interface BlockDevice extends Closeable {
     /// Says in a few words what this is and where, for people: `file disk.raw`. It opens every
     /// error.
@@ -58,10 +57,8 @@ public interface BlockDevice extends Closeable {
     void zero(long offset, long length, Set<WriteFlag> flags) throws BlockException;
 
     /// Says that the contents of `[offset, offset + length)` are no longer needed. What is read
-    /// there
-    /// until the next write is unspecified, but it is bytes that this device held there or zeroes.
-    /// A
-    /// device may do nothing.
+    /// there until the next write is unspecified, but it is bytes that this device held there or
+    /// zeroes. A device may do nothing.
     void discard(long offset, long length) throws BlockException;
 
     /// Returns when every write, zero and discard that returned before this call is on stable
@@ -72,9 +69,8 @@ public interface BlockDevice extends Closeable {
     void flush() throws BlockException;
 
     /// Tells what `[offset, offset + length)` is made of: at least one extent, the first beginning
-    /// at
-    /// `offset`, each beginning where the one before ends, none empty, the last ending at or before
-    /// `offset + length`. It may stop short of the end; ask again from there.
+    /// at `offset`, each beginning where the one before ends, none empty, the last ending at or
+    /// before `offset + length`. It may stop short of the end; ask again from there.
     List<Extent> extents(long offset, long length) throws BlockException;
 
     /// Reads like [#read] if that is possible without blocking.
@@ -95,9 +91,8 @@ public interface BlockDevice extends Closeable {
     }
 
     /// Releases what the device holds, without flushing. Calling it again does nothing. No request
-    /// is
-    /// in flight when it is called, and none follows. It does not close the device's children: who
-    /// opened them closes them.
+    /// is in flight when it is called, and none follows. It does not close the device's children:
+    /// who opened them closes them.
     @Override
     void close() throws BlockException;
 }

@@ -5,14 +5,12 @@ import org.jspecify.annotations.Nullable;
 import java.io.IOException;
 
 /// A request on a block device failed. Callers decide by [#kind]; the message is for people and
-/// says
-/// which device, where and why.
+/// says which device, where and why.
 public final class BlockException extends IOException {
     private static final long serialVersionUID = 1L;
 
     /// What sort of failure it is. The NBD error and the QMP error class are each derived from it,
-    /// in
-    /// one place.
+    /// in one place.
     public enum Kind {
         /// The medium or its transport failed.
         IO,

@@ -13,12 +13,10 @@ import java.util.concurrent.locks.ReentrantLock;
 ///
 /// **Deadlock.** The lock is not reentrant: a thread that holds a range never asks for one that
 /// overlaps it. A thread that needs several ranges at once asks for them in ascending order. The
-/// same
-/// holds across two locks: every thread takes them in the same order.
+/// same holds across two locks: every thread takes them in the same order.
 ///
 /// **Cost.** The holders and waiters are one list, as long as there are requests in flight, which
-/// the
-/// servers bound; locking walks it once and so does releasing. An uncontended lock and release
+/// the servers bound; locking walks it once and so does releasing. An uncontended lock and release
 /// allocate one object and take one short mutex twice.
 public final class RangeLock {
     /// Guards: the list from `oldest` to `newest` and the fields of its holds that say so.

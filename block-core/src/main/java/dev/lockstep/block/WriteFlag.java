@@ -9,8 +9,7 @@ public enum WriteFlag {
     FUA,
 
     /// A zero may deallocate its range; without it, the range stays (or becomes) allocated where
-    /// the
-    /// device can do that.
+    /// the device can do that.
     MAY_UNMAP,
 
     /// A zero must be faster than writing zeroes, or fail with `UNSUPPORTED` having changed

@@ -2,8 +2,7 @@
 ///
 /// A [BlockDevice] is a row of bytes that can be read, written, zeroed, discarded and flushed. It
 /// says once what it can do ([Capabilities]), tells where its data lies ([Extent]), and fails with
-/// a
-/// [BlockException] that says what kind of failure it was, on which device and where. Devices are
+/// a [BlockException] that says what kind of failure it was, on which device and where. Devices are
 /// stacked by handing one a [dev.lockstep.block.graph.Gate] to another: every edge is a gate, and
 /// the gate checks range, alignment and permission, so that a device contains only its own idea.
 ///

@@ -13,10 +13,8 @@ import java.util.concurrent.atomic.AtomicLong;
 ///
 /// Every write has a tag of its own, and fills each of its sectors with it. Writes may overlap and
 /// run at the same time. A value is legal in a sector unless a write that was acknowledged, and
-/// that
-/// began after the value's own write was acknowledged, must have replaced it. A write that was
-/// never
-/// acknowledged may have happened or not, sector by sector.
+/// that began after the value's own write was acknowledged, must have replaced it. A write that was
+/// never acknowledged may have happened or not, sector by sector.
 final class History {
     static final int SECTOR = 512;
 
@@ -97,8 +95,7 @@ final class History {
     }
 
     /// Judges a disk that must hold what the primary's guest had written by the cut, and on top of
-    /// it
-    /// what the secondary's guest has written since. Returns a sentence for each wrong sector.
+    /// it what the secondary's guest has written since. Returns a sentence for each wrong sector.
     static List<String> judge(ByteBuffer disk, History primary, History secondary, Cut cut) {
         List<String> findings = new ArrayList<>();
         for (long sector = 0; sector < disk.capacity() / SECTOR; sector++) {

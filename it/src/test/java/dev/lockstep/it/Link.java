@@ -14,8 +14,7 @@ import java.util.concurrent.locks.ReentrantLock;
 
 /// A cable on loopback: forwards every connection made to its port to another port. It can be cut,
 /// which lets nothing through and tells nobody (as pulling the plug does), and severed, which
-/// resets
-/// every connection.
+/// resets every connection.
 final class Link implements AutoCloseable {
     private final ServerSocket listener;
     private final int targetPort;

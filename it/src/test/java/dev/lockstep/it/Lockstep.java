@@ -22,8 +22,7 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 
 /// One `lockstep` server process, started through the launcher and known by the pid that the
-/// launcher
-/// had. Closing it kills it.
+/// launcher had. Closing it kills it.
 final class Lockstep implements AutoCloseable {
     static final Path ROOT = Path.of("..").toAbsolutePath().normalize();
     private static final Path LAUNCHER = ROOT.resolve("lockstep");

@@ -12,7 +12,6 @@ import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.regex.Pattern;
 
 /// Formats the sources that changed since the last run; with `CI` set in the environment it changes
 /// nothing and fails, naming the files that are not formatted.
@@ -20,9 +19,6 @@ public final class Format {
     private static final Formatter FORMATTER =
             new Formatter(
                     JavaFormatterOptions.builder().style(JavaFormatterOptions.Style.AOSP).build());
-
-    /// The formatter wraps a long line of a Markdown comment into a plain comment: mend that.
-    private static final Pattern WRAPPED_MARKDOWN = Pattern.compile("(?m)(^ *///.*\\R^ *)//(?!/)");
 
     private Format() {}
 
@@ -61,9 +57,9 @@ public final class Format {
     private static String format(Path file, String source) {
         try {
             String ordered = ImportOrderer.reorderImports(source, JavaFormatterOptions.Style.AOSP);
-            String formatted =
-                    FORMATTER.formatSource(RemoveUnusedImports.removeUnusedImports(ordered));
-            return WRAPPED_MARKDOWN.matcher(formatted).replaceAll("$1///");
+            String filled = MarkdownComments.fill(ordered);
+            return MarkdownComments.mend(
+                    FORMATTER.formatSource(RemoveUnusedImports.removeUnusedImports(filled)));
         } catch (FormatterException e) {
             throw new IllegalStateException(file + " does not parse: " + e.getMessage(), e);
         }

@@ -28,8 +28,7 @@ public final class Gate implements BlockDevice {
     private static final long SHUT = Long.MIN_VALUE;
 
     /// Shut bit and count in one word, so that entering is one atomic operation: a request that
-    /// sees
-    /// the bit after incrementing takes its increment back.
+    /// sees the bit after incrementing takes its increment back.
     private final AtomicLong state = new AtomicLong();
 
     /// Guards: shutters, and every change of the shut bit, of target and of failure. Conditions:
