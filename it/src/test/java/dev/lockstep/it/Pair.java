@@ -1,0 +1,163 @@
+package dev.lockstep.it;
+
+import com.fasterxml.jackson.databind.JsonNode;
+
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.io.UncheckedIOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/// The two sides of a pair called `vm1` in one folder, joined by a [Link] for the writes and one
+/// for the monitor, so that the cable between the hosts can be cut.
+final class Pair implements AutoCloseable {
+    static final String NAME = "vm1";
+
+    final Path folder;
+    final Path primaryDisk;
+    final Path secondaryDisk;
+    private final int targetPort = freePort();
+    private final int monitorPort = freePort();
+    final Link targetLink = new Link(targetPort);
+    final Link monitorLink = new Link(monitorPort);
+    private final List<Lockstep> started = new ArrayList<>();
+
+    /// Two empty disks of the same size; nothing runs yet.
+    Pair(Path folder, long size) {
+        this.folder = folder;
+        primaryDisk = disk(folder.resolve("P.raw"), size);
+        secondaryDisk = disk(folder.resolve("S.raw"), size);
+    }
+
+    Lockstep startSecondary(String... more) {
+        return start(secondaryCommand(more));
+    }
+
+    /// The command line of the secondary, with its buffers in RAM unless `more` says otherwise.
+    String[] secondaryCommand(String... more) {
+        List<String> command =
+                new ArrayList<>(
+                        List.of(
+                                "colo",
+                                "secondary",
+                                "--name",
+                                NAME,
+                                "--disk",
+                                secondaryDisk.toString(),
+                                "--listen",
+                                "127.0.0.1:" + targetPort,
+                                "--export",
+                                "unix:" + folder.resolve("s.sock"),
+                                "--monitor",
+                                secondaryMonitor()));
+        command.addAll(List.of(more));
+        if (!command.contains("--buffers")) {
+            command.addAll(List.of("--buffers", "ram"));
+        }
+        return command.toArray(String[]::new);
+    }
+
+    Lockstep startPrimary(String... more) {
+        return start(primaryCommand(more));
+    }
+
+    String[] primaryCommand(String... more) {
+        List<String> command =
+                new ArrayList<>(
+                        List.of(
+                                "colo",
+                                "primary",
+                                "--name",
+                                NAME,
+                                "--disk",
+                                primaryDisk.toString(),
+                                "--secondary",
+                                secondaryUri(),
+                                "--secondary-monitor",
+                                "127.0.0.1:" + monitorLink.port(),
+                                "--export",
+                                "unix:" + folder.resolve("p.sock"),
+                                "--monitor",
+                                primaryMonitor()));
+        command.addAll(List.of(more));
+        return command.toArray(String[]::new);
+    }
+
+    String secondaryUri() {
+        return "nbd://127.0.0.1:" + targetLink.port() + "/" + NAME;
+    }
+
+    String primaryMonitor() {
+        return "unix:" + folder.resolve("p.mon");
+    }
+
+    /// The secondary's monitor as its operator reaches it, past the link.
+    String secondaryMonitor() {
+        return "127.0.0.1:" + monitorPort;
+    }
+
+    JsonNode primaryStatus() {
+        return Lockstep.status(primaryMonitor());
+    }
+
+    JsonNode secondaryStatus() {
+        return Lockstep.status(secondaryMonitor());
+    }
+
+    /// Asks the primary for a checkpoint, which has to succeed.
+    void checkpoint() {
+        Lockstep.succeed("colo", "checkpoint", "--monitor", primaryMonitor());
+    }
+
+    Peer.Result failover(String... more) {
+        List<String> command =
+                new ArrayList<>(List.of("colo", "failover", "--monitor", secondaryMonitor()));
+        command.addAll(List.of(more));
+        return Lockstep.run(command.toArray(String[]::new));
+    }
+
+    /// Pulls the plug of the cable between the hosts.
+    void cutLink() {
+        targetLink.cut();
+        monitorLink.cut();
+    }
+
+    /// Puts the plug back.
+    void joinLink() {
+        targetLink.join();
+        monitorLink.join();
+    }
+
+    @Override
+    public void close() {
+        started.forEach(Lockstep::close);
+        targetLink.close();
+        monitorLink.close();
+    }
+
+    private Lockstep start(String... command) {
+        Lockstep side = Lockstep.start(command);
+        started.add(side);
+        return side;
+    }
+
+    private static Path disk(Path file, long size) {
+        try (RandomAccessFile disk = new RandomAccessFile(file.toFile(), "rw")) {
+            disk.setLength(size);
+            return file;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static int freePort() {
+        try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            return socket.getLocalPort();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}
