@@ -54,6 +54,17 @@ public final class BlockException extends IOException {
         return kind;
     }
 
+    /// What went wrong, where and why; never null.
+    @Override
+    public String getMessage() {
+        return String.valueOf(super.getMessage());
+    }
+
+    /// The same failure, for another who waits for it: its stack trace tells who asked.
+    public BlockException again() {
+        return new BlockException(kind, getMessage(), this);
+    }
+
     /// Describes a failed request: `file a.raw: write of 4096 bytes at 0x1000: No space left`.
     public static BlockException at(
             Kind kind,

@@ -347,7 +347,7 @@ public final class Gate implements BlockDevice {
         BlockException cause = failure;
         if (cause != null) {
             leave();
-            throw failed(cause);
+            throw cause.again();
         }
         return target;
     }
@@ -377,18 +377,13 @@ public final class Gate implements BlockDevice {
             while (shutters > 0) {
                 BlockException cause = failure;
                 if (cause != null) {
-                    throw failed(cause);
+                    throw cause.again();
                 }
                 changed.awaitUninterruptibly();
             }
         } finally {
             lock.unlock();
         }
-    }
-
-    /// A new exception, since its stack trace tells who asked.
-    private static BlockException failed(BlockException cause) {
-        return new BlockException(cause.kind(), String.valueOf(cause.getMessage()), cause);
     }
 
     private void checkWrite(String operation, long offset, long length) throws BlockException {
