@@ -1,0 +1,252 @@
+package dev.lockstep.qmp;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+
+import dev.lockstep.nbd.Address;
+
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.io.IOException;
+import java.net.ConnectException;
+import java.net.SocketAddress;
+import java.net.StandardSocketOptions;
+import java.net.UnixDomainSocketAddress;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
+import java.nio.channels.UnresolvedAddressException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.InstantSource;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.LockSupport;
+
+/// A QMP monitor. Register the commands, then [#listen] on one address or more.
+///
+/// Every server has `qmp_capabilities`, `query-version` and `query-commands`.
+public final class QmpServer implements AutoCloseable {
+    /// Clients at a time; a further one is hung up on. A pair needs two, people and scripts a few.
+    public static final int CONNECTIONS_MAX = 64;
+
+    static final String NEGOTIATE = "qmp_capabilities";
+
+    /// What queued replies (that to `quit` most of all) get to leave when the server closes.
+    private static final Duration CLOSING_PATIENCE = Duration.ofMillis(500);
+
+    private static final Logger LOG = LoggerFactory.getLogger(QmpServer.class);
+
+    private final Version version;
+    private final InstantSource clock;
+    private final Commands commands = new Commands();
+    private final Set<ServerConnection> connections = ConcurrentHashMap.newKeySet();
+    private final List<ServerSocketChannel> listeners = new CopyOnWriteArrayList<>();
+    private final AtomicLong connectionNumber = new AtomicLong();
+
+    /// What the greeting and `query-version` tell: three numbers, as of a release.
+    public record Version(int major, int minor, int micro) {}
+
+    /// A server that listens nowhere yet.
+    ///
+    /// @param clock dates the events
+    public QmpServer(Version version, InstantSource clock) {
+        this.version = version;
+        this.clock = clock;
+        commands.register(
+                NEGOTIATE,
+                List.of(Parameter.optional("enable", Parameter.Type.ARRAY)),
+                (arguments, caller) -> negotiate(arguments));
+        commands.register("query-version", List.of(), (arguments, caller) -> versionJson());
+        commands.register("query-commands", List.of(), (arguments, caller) -> commandsJson());
+    }
+
+    /// Adds a command. It can be called at any time, also while clients are connected.
+    public void register(String name, List<Parameter> parameters, CommandHandler handler) {
+        commands.register(name, parameters, handler);
+    }
+
+    /// Accepts clients at an address. The file of a unix socket may be a leftover that nobody
+    /// listens on; a TCP port may be 0.
+    ///
+    /// @return the address, with the port it got
+    public Address listen(Address address) throws IOException {
+        ServerSocketChannel listener = bind(address);
+        listeners.add(listener);
+        Address bound =
+                switch (address) {
+                    case Address.Unix unix -> unix;
+                    case Address.Tcp tcp ->
+                            new Address.Tcp(tcp.host(), listener.socket().getLocalPort());
+                };
+        Thread.ofPlatform().daemon().name("qmp-accept " + bound).start(() -> accept(listener));
+        return bound;
+    }
+
+    /// Tells every client that is past its negotiation. It never blocks.
+    public void event(String name, ObjectNode data) {
+        Instant now = clock.instant();
+        ObjectNode message = Json.object();
+        message.putObject("timestamp")
+                .put("seconds", now.getEpochSecond())
+                .put("microseconds", now.getNano() / 1000);
+        message.put("event", name);
+        if (!data.isEmpty()) {
+            message.set("data", data);
+        }
+        byte[] line = Json.line(message);
+        connections.forEach(connection -> connection.event(line));
+    }
+
+    /// Connections at the moment.
+    public int connectionCount() {
+        return connections.size();
+    }
+
+    /// Stops listening, lets queued replies leave, and hangs up on everyone. A command that still
+    /// runs is not waited for.
+    @Override
+    public void close() {
+        for (ServerSocketChannel listener : listeners) {
+            closeListener(listener);
+        }
+        try {
+            for (ServerConnection connection : connections) {
+                connection.finish(CLOSING_PATIENCE);
+            }
+        } catch (InterruptedException e) {
+            connections.forEach(ServerConnection::disconnect);
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    void forget(ServerConnection connection) {
+        connections.remove(connection);
+    }
+
+    JsonNode run(Commands.Request request, Caller caller) throws IOException, InterruptedException {
+        return commands.run(request, caller);
+    }
+
+    ObjectNode greeting() {
+        ObjectNode greeting = Json.object();
+        ObjectNode body = greeting.putObject("QMP");
+        body.set("version", versionJson());
+        body.putArray("capabilities");
+        return greeting;
+    }
+
+    private ObjectNode versionJson() {
+        ObjectNode json = Json.object();
+        json.putObject("qemu")
+                .put("major", version.major())
+                .put("minor", version.minor())
+                .put("micro", version.micro());
+        json.put("package", "lockstep");
+        return json;
+    }
+
+    private ArrayNode commandsJson() {
+        ArrayNode list = Json.object().putArray("commands");
+        commands.names().forEach(name -> list.addObject().put("name", name));
+        return list;
+    }
+
+    private static ObjectNode negotiate(Arguments arguments) throws QmpException {
+        JsonNode enable = arguments.json().get("enable");
+        if (enable != null && !enable.isEmpty()) {
+            throw new QmpException(
+                    "Capability %s is not available: this server has none"
+                            .formatted(enable.get(0)));
+        }
+        return Json.object();
+    }
+
+    private static ServerSocketChannel bind(Address address) throws IOException {
+        ServerSocketChannel listener = address.openServerSocket();
+        boolean bound = false;
+        try {
+            switch (address) {
+                case Address.Unix unix -> removeLeftover(unix);
+                case Address.Tcp _ -> listener.setOption(StandardSocketOptions.SO_REUSEADDR, true);
+            }
+            listener.bind(address.socketAddress());
+            bound = true;
+            return listener;
+        } catch (IOException | UnresolvedAddressException e) {
+            String reason =
+                    e instanceof UnresolvedAddressException
+                            ? "the host is not known"
+                            : String.valueOf(e.getMessage());
+            throw new IOException("cannot listen on %s: %s".formatted(address, reason), e);
+        } finally {
+            if (!bound) {
+                listener.close();
+            }
+        }
+    }
+
+    /// A socket file outlives a killed server; one that nobody answers on is in the way.
+    private static void removeLeftover(Address.Unix address) throws IOException {
+        if (!Files.exists(address.path())) {
+            return;
+        }
+        try (SocketChannel channel = address.openSocket()) {
+            channel.connect(address.socketAddress());
+            throw new IOException("another process listens there");
+        } catch (ConnectException _) {
+            Files.deleteIfExists(address.path());
+        }
+    }
+
+    private static void closeListener(ServerSocketChannel listener) {
+        try {
+            SocketAddress address = listener.getLocalAddress();
+            listener.close();
+            if (address instanceof UnixDomainSocketAddress socketFile) {
+                Path path = socketFile.getPath();
+                Files.deleteIfExists(path);
+            }
+        } catch (IOException e) {
+            LOG.debug("closing a listener: {}", e.getMessage());
+        }
+    }
+
+    private void accept(ServerSocketChannel listener) {
+        while (listener.isOpen()) {
+            try {
+                admit(listener.accept());
+            } catch (IOException e) {
+                if (listener.isOpen()) {
+                    // Out of file descriptors, most likely: trying again at once would only spin.
+                    LOG.warn("accepting a monitor client: {}", e.getMessage());
+                    LockSupport.parkNanos(100_000_000);
+                }
+            }
+        }
+    }
+
+    private void admit(SocketChannel channel) throws IOException {
+        if (connections.size() >= CONNECTIONS_MAX) {
+            LOG.warn("a monitor client is turned away: {} are connected", CONNECTIONS_MAX);
+            channel.close();
+            return;
+        }
+        SocketAddress remote = channel.getRemoteAddress();
+        boolean unix = remote instanceof UnixDomainSocketAddress;
+        if (!unix) {
+            channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
+        }
+        long number = connectionNumber.incrementAndGet();
+        String description = unix ? "unix client " + number : remote.toString();
+        ServerConnection connection = new ServerConnection(this, channel, description);
+        connections.add(connection);
+        connection.start();
+    }
+}
