@@ -1,0 +1,457 @@
+package dev.lockstep.colo.primary;
+
+import dev.lockstep.block.BlockDevice;
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.block.Capabilities;
+import dev.lockstep.block.Capabilities.Support;
+import dev.lockstep.block.Extent;
+import dev.lockstep.block.RangeLock;
+import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.graph.Abortable;
+import dev.lockstep.block.graph.Gate;
+
+import org.jspecify.annotations.Nullable;
+
+import java.nio.ByteBuffer;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Predicate;
+import java.util.function.UnaryOperator;
+
+/// A local disk and its replica on a peer, as one device.
+///
+/// **Policy.** Reads come from the local disk. A write, zero, discard or flush is acknowledged once
+/// the local disk and the peer have done it, or the local disk has done it and the runtime has
+/// permitted that ([Permission#LOCAL_ONLY]), which it does only after it has stored that the peer
+/// is stale. A failure of the local disk is the guest's to hear. A failure of the peer is never the
+/// guest's: the edge is failed, the runtime is told, and the request waits for its decision.
+///
+/// **Order.** Requests that change overlapping bytes run one after the other, each on both
+/// children, because two children may otherwise apply them in opposite order and differ for ever. A
+/// request holds its range only until both children are done, never while it waits for a decision.
+///
+/// **Discard** is done as a zero that may unmap, since what a discard leaves behind differs by
+/// device and the two disks must not.
+///
+/// **The peer comes and goes.** A request looks once, while it holds its range, whether there is a
+/// peer. So a copy of a range made under its lock after [#attach] misses nothing.
+public final class PairDevice implements BlockDevice, Abortable {
+    /// Zeroes and discards go in steps of this many bytes. A step must end well within the I/O
+    /// deadline of the peer, which saves what it overwrites: at 100 MB/s this takes a third of a
+    /// second.
+    static final long ZERO_STEP_BYTES = 32L << 20;
+
+    private final Gate local;
+    private final PairListener listener;
+    private final RangeLock ranges = new RangeLock();
+    private final Lacking lacking;
+
+    /// Where the local disk failed, so that the peer may hold something else.
+    private final ClusterSet differing;
+
+    /// Guards: every change of `policy` and `aborted`. `decided` wakes requests that wait for one.
+    private final ReentrantLock lock = new ReentrantLock();
+
+    private final Condition decided = lock.newCondition();
+    private volatile Policy policy = new Policy(Permission.LOCAL_ONLY, null);
+    private volatile @Nullable BlockException aborted;
+
+    /// What requests look at, once each.
+    private record Policy(Permission permission, @Nullable Replica replica) {
+        /// Whether a request may be acknowledged that is on the local disk, but not on `missed`.
+        boolean permits(@Nullable Replica missed) {
+            return switch (permission) {
+                case LOCAL_ONLY -> true;
+                case BOTH -> replica != null && replica != missed;
+                case HOLD -> false;
+            };
+        }
+    }
+
+    /// A pair without a peer yet, whose requests are acknowledged once they are on the local disk.
+    public PairDevice(Gate local, PairListener listener) {
+        this.local = local;
+        this.listener = listener;
+        this.lacking = new Lacking(local.size());
+        this.differing = new ClusterSet(local.size());
+    }
+
+    @Override
+    public String description() {
+        return "pair on " + local.description();
+    }
+
+    @Override
+    public long size() {
+        return local.size();
+    }
+
+    /// Zeroing and discarding are as good as the local disk's zero: both children's gates stand in
+    /// for what the device behind them lacks.
+    @Override
+    public Capabilities capabilities() {
+        Capabilities below = local.capabilities();
+        boolean zeroes = below.zero() == Support.NATIVE;
+        return new Capabilities(
+                below.readOnly(),
+                Support.NATIVE,
+                below.zero(),
+                zeroes ? Support.NATIVE : Support.NONE,
+                1,
+                false,
+                below.preferredBlockSize(),
+                true);
+    }
+
+    @Override
+    public void read(long offset, ByteBuffer target) throws BlockException {
+        local.read(offset, target);
+    }
+
+    @Override
+    public boolean readNow(long offset, ByteBuffer target) throws BlockException {
+        return local.readNow(offset, target);
+    }
+
+    @Override
+    public List<Extent> extents(long offset, long length) throws BlockException {
+        return local.extents(offset, length);
+    }
+
+    @Override
+    public void write(long offset, ByteBuffer source, Set<WriteFlag> flags) throws BlockException {
+        awaitNoHold();
+        int length = source.remaining();
+        Attempt attempt;
+        try (var _ = ranges.exclusive(offset, length)) {
+            attempt =
+                    new Attempt(policy.replica)
+                            .runTogether(
+                                    peer -> peer.startWrite(offset, source.duplicate(), flags),
+                                    () -> writeLocal(offset, source, flags));
+            remember(attempt, offset, length);
+        }
+        settle(attempt);
+    }
+
+    /// Inline only while there is no peer to wait for.
+    @Override
+    public boolean writeNow(long offset, ByteBuffer source) throws BlockException {
+        Policy now = policy;
+        if (now.replica != null || now.permission != Permission.LOCAL_ONLY) {
+            return false;
+        }
+        int length = source.remaining();
+        RangeLock.Hold range = ranges.tryExclusive(offset, length);
+        if (range == null) {
+            return false;
+        }
+        try (range) {
+            if (!policy.equals(now) || !local.writeNow(offset, source)) {
+                return false;
+            }
+            lacking.add(offset, length);
+            return true;
+        }
+    }
+
+    @Override
+    public void zero(long offset, long length, Set<WriteFlag> flags) throws BlockException {
+        if (flags.contains(WriteFlag.FAST)) {
+            checkFastZero(offset, length);
+        }
+        Set<WriteFlag> rest = WriteFlag.without(flags, WriteFlag.FAST);
+        for (long done = 0; done < length; ) {
+            long step = Math.min(ZERO_STEP_BYTES, length - done);
+            // A device that is fast at first is fast throughout, and only the first may be refused:
+            // after it something has changed.
+            zeroStep(offset + done, step, done == 0 ? flags : rest);
+            done += step;
+        }
+    }
+
+    @Override
+    public void discard(long offset, long length) throws BlockException {
+        zero(offset, length, WriteFlag.UNMAP);
+    }
+
+    @Override
+    public void flush() throws BlockException {
+        awaitNoHold();
+        ClusterSet covered = lacking.beginFlush();
+        Attempt attempt = new Attempt(policy.replica).runTogether(Gate::startFlush, local::flush);
+        Replica replica = attempt.replica;
+        lacking.endFlush(covered, attempt.onBoth() && replica != null && replica.whole);
+        settle(attempt);
+    }
+
+    /// Does nothing: the children belong to whoever opened them.
+    @Override
+    public void close() {}
+
+    /// Lets every write take effect on `peer` too from now on.
+    ///
+    /// @param whole whether the peer holds the same bytes already; otherwise [#copied] says when it
+    ///     does
+    public void attach(Gate peer, boolean whole) {
+        if (peer.size() != size()) {
+            throw new IllegalArgumentException(
+                    "%s has %d bytes, %s has %d"
+                            .formatted(description(), size(), peer.description(), peer.size()));
+        }
+        Replica replica = new Replica(peer, whole);
+        change(now -> new Policy(now.permission, replica));
+    }
+
+    /// Says that the whole disk has been copied to the peer that is attached.
+    public void copied() {
+        Replica replica = policy.replica;
+        if (replica != null) {
+            replica.whole = true;
+        }
+    }
+
+    /// Leaves the peer alone from now on. Nobody closes it before its gate is quiet.
+    public void detach() {
+        change(now -> new Policy(now.permission, null));
+    }
+
+    /// Decides what requests need from now on, those that wait for a decision included.
+    public void permit(Permission permission) {
+        change(now -> new Policy(permission, now.replica));
+    }
+
+    /// Gives the attached peer up, as a request does that fails on it. The listener is not told.
+    public void losePeer(BlockException cause) {
+        Replica replica = policy.replica;
+        if (replica != null) {
+            replica.lose(cause);
+        }
+    }
+
+    /// Fails the requests that wait for a decision, and those that come to: nobody will make one.
+    @Override
+    public void abort(BlockException cause) {
+        lock.lock();
+        try {
+            aborted = cause;
+            decided.signalAll();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /// How many bytes the peer may lack: what was written since the last flush on both sides.
+    public long lackingBytes() {
+        return lacking.bytes();
+    }
+
+    /// Whether no failure of the local disk has left the two disks different.
+    public boolean equal() {
+        return differing.isEmpty();
+    }
+
+    /// Copies to the peer what is on the local disk wherever a failure of the local disk may have
+    /// left them different.
+    ///
+    /// @throws BlockException if a place could not be read, or the peer failed; they still differ
+    public void reconcile() throws BlockException {
+        ByteBuffer buffer = ByteBuffer.allocateDirect(ClusterSet.CLUSTER_BYTES);
+        for (long cluster = differing.next(0);
+                cluster >= 0;
+                cluster = differing.next(cluster + 1)) {
+            long offset = cluster * ClusterSet.CLUSTER_BYTES;
+            int length = (int) Math.min(ClusterSet.CLUSTER_BYTES, size() - offset);
+            try (var _ = ranges.exclusive(offset, length)) {
+                copyHeld(offset, length, buffer);
+                differing.remove(cluster);
+            }
+        }
+    }
+
+    /// Copies a range to the peer if the local disk holds data there, and zeroes it there if not.
+    /// Writes to it wait meanwhile.
+    ///
+    /// @param buffer has room for `length` bytes
+    void copy(long offset, int length, ByteBuffer buffer) throws BlockException {
+        try (var _ = ranges.exclusive(offset, length)) {
+            if (readsAsZeroes(offset, length)) {
+                onPeer(peer -> peer.zero(offset, length, WriteFlag.UNMAP));
+            } else {
+                copyHeld(offset, length, buffer);
+            }
+        }
+    }
+
+    /// Zeroes a range on the peer if the local disk holds nothing but zeroes there.
+    ///
+    /// @return false if it holds data; nothing was done
+    boolean copyZeroes(long offset, long length) throws BlockException {
+        if (!readsAsZeroes(offset, length)) {
+            return false;
+        }
+        try (var _ = ranges.exclusive(offset, length)) {
+            if (!readsAsZeroes(offset, length)) {
+                return false;
+            }
+            onPeer(peer -> peer.zero(offset, length, WriteFlag.UNMAP));
+            return true;
+        }
+    }
+
+    private void copyHeld(long offset, int length, ByteBuffer buffer) throws BlockException {
+        buffer.clear().limit(length);
+        local.read(offset, buffer);
+        buffer.flip();
+        if (Zeroes.fill(buffer)) {
+            onPeer(peer -> peer.zero(offset, length, WriteFlag.UNMAP));
+        } else {
+            onPeer(peer -> peer.write(offset, buffer, WriteFlag.NONE));
+        }
+    }
+
+    private boolean readsAsZeroes(long offset, long length) throws BlockException {
+        long end = offset + length;
+        for (long at = offset; at < end; ) {
+            for (Extent extent : local.extents(at, end - at)) {
+                if (extent.kind() == Extent.Kind.DATA) {
+                    return false;
+                }
+                at = extent.end();
+            }
+        }
+        return true;
+    }
+
+    private void onPeer(Attempt.OnPeer request) throws BlockException {
+        Replica replica = policy.replica;
+        if (replica == null) {
+            throw new BlockException(Kind.GONE, description() + " has no peer");
+        }
+        try {
+            request.run(replica.gate);
+        } catch (BlockException e) {
+            lose(replica, e);
+            throw e;
+        }
+    }
+
+    private void writeLocal(long offset, ByteBuffer source, Set<WriteFlag> flags)
+            throws BlockException {
+        if (flags.isEmpty() && local.writeNow(offset, source)) {
+            return;
+        }
+        local.write(offset, source, flags);
+    }
+
+    private void zeroStep(long offset, long length, Set<WriteFlag> flags) throws BlockException {
+        awaitNoHold();
+        Set<WriteFlag> onPeer = WriteFlag.without(flags, WriteFlag.FAST);
+        Attempt attempt;
+        try (var _ = ranges.exclusive(offset, length)) {
+            attempt =
+                    new Attempt(policy.replica)
+                            .runInTurn(
+                                    () -> local.zero(offset, length, flags),
+                                    peer -> peer.zero(offset, length, onPeer));
+            remember(attempt, offset, length);
+        }
+        settle(attempt);
+    }
+
+    private void checkFastZero(long offset, long length) throws BlockException {
+        Replica replica = policy.replica;
+        boolean fast =
+                local.capabilities().zero() == Support.NATIVE
+                        && (replica == null
+                                || replica.gate.capabilities().zero() == Support.NATIVE);
+        if (!fast) {
+            throw BlockException.at(
+                    Kind.UNSUPPORTED,
+                    this,
+                    "zero",
+                    offset,
+                    length,
+                    "it is not faster than a write on both sides");
+        }
+    }
+
+    private void remember(Attempt attempt, long offset, long length) {
+        if (attempt.refused()) {
+            return;
+        }
+        lacking.add(offset, length);
+        if (attempt.localFailure != null && attempt.replica != null) {
+            differing.add(offset, length);
+        }
+    }
+
+    /// Throws what the guest must hear, and returns when the request may be acknowledged.
+    private void settle(Attempt attempt) throws BlockException {
+        Replica replica = attempt.replica;
+        if (replica != null && attempt.peerFailure != null) {
+            lose(replica, attempt.peerFailure);
+        }
+        if (attempt.refused()) {
+            throw attempt.localFailure;
+        }
+        if (attempt.localFailure != null) {
+            listener.localFailed(attempt.localFailure);
+            throw attempt.localFailure;
+        }
+        if (!attempt.onPeer()) {
+            awaitPermission(replica);
+        }
+    }
+
+    private void lose(Replica replica, BlockException cause) {
+        if (replica.lose(cause)) {
+            listener.peerFailed(cause);
+        }
+    }
+
+    /// @param missed the peer that did not do the request, or null if there was none. Another peer,
+    ///     attached since, is given it by the copy that makes it whole
+    private void awaitPermission(@Nullable Replica missed) throws BlockException {
+        if (policy.permission == Permission.LOCAL_ONLY) {
+            return;
+        }
+        awaitUntil(now -> now.permits(missed));
+    }
+
+    /// Keeps a new request from beginning while nothing is acknowledged anyway.
+    private void awaitNoHold() throws BlockException {
+        if (policy.permission == Permission.HOLD) {
+            awaitUntil(now -> now.permission != Permission.HOLD);
+        }
+    }
+
+    private void awaitUntil(Predicate<Policy> decision) throws BlockException {
+        lock.lock();
+        try {
+            while (!decision.test(policy)) {
+                BlockException cause = aborted;
+                if (cause != null) {
+                    throw new BlockException(
+                            cause.kind(), String.valueOf(cause.getMessage()), cause);
+                }
+                decided.awaitUninterruptibly();
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void change(UnaryOperator<Policy> change) {
+        lock.lock();
+        try {
+            policy = change.apply(policy);
+            decided.signalAll();
+        } finally {
+            lock.unlock();
+        }
+    }
+}
