@@ -8,6 +8,7 @@ import com.fasterxml.jackson.core.json.JsonWriteFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import java.io.IOException;
@@ -38,6 +39,11 @@ public final class Json {
     /// A new, empty object.
     public static ObjectNode object() {
         return MAPPER.createObjectNode();
+    }
+
+    /// A new, empty array.
+    public static ArrayNode array() {
+        return MAPPER.createArrayNode();
     }
 
     /// The object that a record makes.

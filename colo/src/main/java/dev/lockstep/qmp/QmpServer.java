@@ -153,7 +153,7 @@ public final class QmpServer implements AutoCloseable {
     }
 
     private ArrayNode commandsJson() {
-        ArrayNode list = Json.object().putArray("commands");
+        ArrayNode list = Json.array();
         commands.names().forEach(name -> list.addObject().put("name", name));
         return list;
     }

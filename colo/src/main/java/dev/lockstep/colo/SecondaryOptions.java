@@ -1,0 +1,91 @@
+package dev.lockstep.colo;
+
+import dev.lockstep.nbd.Address;
+
+import java.nio.file.Path;
+
+/// How a secondary is started.
+///
+/// @param name the pair's name, also that of both exports
+/// @param disk the secondary's copy of the disk: a raw file or a block device
+/// @param buffers where the active and the hidden disk live
+/// @param listen where the joined primary writes to
+/// @param export where the guest of this side attaches
+/// @param monitor where QMP clients connect, the primary included
+/// @param state the durable record of this side
+/// @param bufferLimitBytes how much active and hidden disk may hold together before a write of the
+///     primary is refused
+/// @param force start even as the copy to be overwritten of a side that was promoted or is newer
+/// @param insecure allow `listen` and `monitor` on addresses that other hosts reach
+public record SecondaryOptions(
+        String name,
+        Path disk,
+        Buffers buffers,
+        Address listen,
+        Address export,
+        Address monitor,
+        Path state,
+        long bufferLimitBytes,
+        boolean force,
+        boolean insecure) {
+    /// Where the buffered bytes live.
+    public sealed interface Buffers {
+        /// In memory: gone with the process.
+        record Ram() implements Buffers {}
+
+        /// In sparse files in a folder, which is created if missing.
+        record Folder(Path path) implements Buffers {}
+
+        /// Reads `ram` or a folder's path.
+        static Buffers parse(String text) {
+            if (text.isEmpty()) {
+                throw new IllegalArgumentException("--buffers is 'ram' or a folder");
+            }
+            return text.equals("ram") ? new Ram() : new Folder(Path.of(text));
+        }
+    }
+
+    /// In RAM: what a host that runs guests can spare without being asked.
+    public static final long RAM_LIMIT_BYTES_DEFAULT = 1L << 30;
+
+    /// In a folder: disks are an order of magnitude larger.
+    public static final long FOLDER_LIMIT_BYTES_DEFAULT = 16L << 30;
+
+    /// Less than one copied cluster each for the active and the hidden disk could never hold a
+    /// write.
+    private static final long LIMIT_BYTES_MIN = 128L << 10;
+
+    /// Checks what can be checked without touching the disk.
+    public SecondaryOptions {
+        OptionRules.checkName(name);
+        OptionRules.checkPrivate("--listen", listen, insecure);
+        OptionRules.checkPrivate("--monitor", monitor, insecure);
+        if (bufferLimitBytes < LIMIT_BYTES_MIN) {
+            throw new IllegalArgumentException(
+                    "--buffer-limit %d is less than %d bytes, which no write fits in"
+                            .formatted(bufferLimitBytes, LIMIT_BYTES_MIN));
+        }
+        if (listen.equals(export) && !ephemeral(listen)) {
+            throw new IllegalArgumentException(
+                    "--listen and --export are both %s, but they are two listeners"
+                            .formatted(listen));
+        }
+    }
+
+    /// The limit on buffered bytes where none was given.
+    public static long defaultLimitBytes(Buffers buffers) {
+        return switch (buffers) {
+            case Buffers.Ram _ -> RAM_LIMIT_BYTES_DEFAULT;
+            case Buffers.Folder _ -> FOLDER_LIMIT_BYTES_DEFAULT;
+        };
+    }
+
+    /// Where the durable record is kept where no place was given: beside the disk.
+    public static Path defaultState(Path disk) {
+        return OptionRules.defaultState(disk);
+    }
+
+    private static boolean ephemeral(Address address) {
+        return address instanceof Address.Tcp tcp && tcp.port() == 0;
+    }
+}

@@ -1,0 +1,70 @@
+package dev.lockstep.colo;
+
+import dev.lockstep.nbd.Address;
+import dev.lockstep.nbd.NbdUri;
+import dev.lockstep.qmp.QmpException;
+
+import java.io.IOException;
+import java.util.List;
+
+/// A running side of a pair: what its operator can ask of it. Every call blocks until the thing is
+/// done and may come from any thread, several at once. A refusal is a [QmpException] whose sentence
+/// says why and what to do.
+public interface Side {
+    /// Which bytes a failover keeps.
+    enum Target {
+        /// Those of the last checkpoint, and what this side's guest wrote since.
+        CHECKPOINT,
+        /// Every write that the primary had acknowledged.
+        LATEST
+    }
+
+    /// What a failover did.
+    ///
+    /// @param droppedBytes how many bytes of the primary's writes are gone
+    /// @param lastHeardMs how long ago the primary was last heard
+    record FailoverOutcome(long droppedBytes, long lastHeardMs) {}
+
+    /// A disk as NBD clients see it, as `query-block-exports` lists it.
+    record ExportInfo(String id, String nodeName, boolean shuttingDown) {}
+
+    /// A node of the block graph, as `query-named-block-nodes` lists it.
+    ///
+    /// @param driver QEMU's name for what it is: `raw`, `file`, `quorum`, `replication`, `nbd`...
+    /// @param file what it is made of, for people: a path or a URI
+    record NodeInfo(String name, String driver, String file, long sizeBytes, boolean readOnly) {}
+
+    /// This moment's picture. It never waits for I/O or for the peer.
+    Status status();
+
+    /// Makes both sides hold the same point in time, or, on a secondary without a session, drops
+    /// its own buffers. Refused on a secondary that is in a session.
+    ///
+    /// @return the new epoch
+    long checkpoint() throws IOException, InterruptedException;
+
+    /// Promotes a secondary. Its guest is not interrupted. Returns once that is durable and served;
+    /// the buffers are committed behind it. Refused on a primary, and, unless forced, where it
+    /// could lose what it must not.
+    FailoverOutcome failover(Target target, boolean force) throws IOException, InterruptedException;
+
+    /// Pairs a primary that has no peer with a new secondary by a full copy, under its running
+    /// guest. Returns once the copy has begun.
+    ///
+    /// @param force overwrite even a secondary that was promoted or is newer
+    void resync(NbdUri secondary, Address secondaryMonitor, boolean force)
+            throws IOException, InterruptedException;
+
+    /// Ends replication on purpose. A primary goes on alone; a secondary leaves its session and
+    /// keeps every write that it was sent.
+    void stopReplication() throws IOException, InterruptedException;
+
+    /// The exports that are served now.
+    List<ExportInfo> exports();
+
+    /// The nodes of the block graph, from the roots down.
+    List<NodeInfo> nodes();
+
+    /// Begins the end of the process: flush, store, exit 0. Returns at once.
+    void quit();
+}
