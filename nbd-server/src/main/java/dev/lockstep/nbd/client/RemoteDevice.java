@@ -1,0 +1,280 @@
+package dev.lockstep.nbd.client;
+
+import dev.lockstep.block.BlockDevice;
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.block.Capabilities;
+import dev.lockstep.block.Capabilities.Support;
+import dev.lockstep.block.Extent;
+import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.graph.Abortable;
+import dev.lockstep.nbd.NbdProtocol;
+
+import org.jspecify.annotations.Nullable;
+
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
+
+/// The export of an NBD server as a block device.
+///
+/// Besides the blocking calls there is [#startWrite] and its kin, for a caller that has something
+/// else to do while the server works. The first connection that is lost fails the device for good.
+/// Interrupting a thread that is in one of its calls may cost the connection.
+public final class RemoteDevice implements BlockDevice, Abortable {
+    /// The longest zero, discard or status request; the length field ends before 4 GiB.
+    private static final long RANGE_BYTES_MAX = 1 << 30;
+
+    /// How finely a deadline is measured: a late request is noticed within a tenth of it more.
+    private static final int TICKS_PER_DEADLINE = 10;
+
+    private final RemoteOptions options;
+    private final Consumer<BlockException> onLoss;
+    private final AtomicReference<@Nullable BlockException> failure = new AtomicReference<>();
+    private final AtomicInteger turn = new AtomicInteger();
+
+    /// Grows while the device is being opened, and is never changed again.
+    private final List<NbdConnection> connections = new CopyOnWriteArrayList<>();
+
+    private final Export export;
+    private final Thread watchdog;
+    private volatile boolean closed;
+
+    private RemoteDevice(RemoteOptions options, Consumer<BlockException> onLoss)
+            throws BlockException {
+        this.options = options;
+        this.onLoss = onLoss;
+        this.watchdog =
+                Thread.ofPlatform()
+                        .daemon()
+                        .name("nbd-client deadlines " + options.uri())
+                        .unstarted(this::watchDeadlines);
+        try {
+            this.export = connect();
+            while (connections.size() < options.connections()
+                    && export.has(NbdProtocol.FLAG_CAN_MULTI_CONN)) {
+                if (!connect().equals(export)) {
+                    throw new BlockException(
+                            Kind.INVALID,
+                            "%s: the server describes the export differently on each connection"
+                                    .formatted(options.uri()));
+                }
+            }
+        } catch (BlockException e) {
+            connections.forEach(NbdConnection::close);
+            throw e;
+        }
+    }
+
+    private Export connect() throws BlockException {
+        NbdConnection connection = NbdConnection.connect(options, this::lose);
+        connections.add(connection);
+        BlockException lost = failure.get();
+        if (lost != null) {
+            throw lost;
+        }
+        return connection.export();
+    }
+
+    /// Connects.
+    ///
+    /// @param onLoss hears once, on any thread and at once, that the server was lost and why; not
+    ///     of [#abort] and [#close]. It must not block.
+    /// @throws BlockException if the server cannot be reached in time, or refuses
+    public static RemoteDevice open(RemoteOptions options, Consumer<BlockException> onLoss)
+            throws BlockException {
+        RemoteDevice device = new RemoteDevice(options, onLoss);
+        device.watchdog.start();
+        return device;
+    }
+
+    /// Connects, for a caller to whom failing requests are notice enough.
+    public static RemoteDevice open(RemoteOptions options) throws BlockException {
+        return open(options, _ -> {});
+    }
+
+    @Override
+    public String description() {
+        return options.uri().format();
+    }
+
+    @Override
+    public long size() {
+        return export.size();
+    }
+
+    /// A flush is shared by everybody who uses this device: there is either one connection, or the
+    /// server has said that a flush covers them all.
+    @Override
+    public Capabilities capabilities() {
+        return new Capabilities(
+                export.has(NbdProtocol.FLAG_READ_ONLY),
+                support(NbdProtocol.FLAG_SEND_FUA),
+                support(NbdProtocol.FLAG_SEND_WRITE_ZEROES),
+                support(NbdProtocol.FLAG_SEND_TRIM),
+                export.minimumBlock(),
+                false,
+                export.preferredBlock(),
+                true);
+    }
+
+    private Support support(int flag) {
+        return export.has(flag) ? Support.NATIVE : Support.NONE;
+    }
+
+    /// How many connections there are.
+    public int connections() {
+        return connections.size();
+    }
+
+    @Override
+    public void read(long offset, ByteBuffer target) throws BlockException {
+        startRead(offset, target).await();
+        target.position(target.limit());
+    }
+
+    @Override
+    public void write(long offset, ByteBuffer source, Set<WriteFlag> flags) throws BlockException {
+        startWrite(offset, source, flags).await();
+        source.position(source.limit());
+    }
+
+    @Override
+    public void zero(long offset, long length, Set<WriteFlag> flags) throws BlockException {
+        if (flags.contains(WriteFlag.FAST) && !export.has(NbdProtocol.FLAG_SEND_FAST_ZERO)) {
+            throw BlockException.at(
+                    Kind.UNSUPPORTED, this, "zero", offset, length, "it may be slow");
+        }
+        int commandFlags = zeroFlags(flags);
+        for (long done = 0; done < length; ) {
+            long step = Math.min(RANGE_BYTES_MAX, length - done);
+            pick().start(NbdProtocol.CMD_WRITE_ZEROES, commandFlags, offset + done, step, null)
+                    .await();
+            done += step;
+            // A refusal must leave everything as it was, so only the first step may be refused.
+            commandFlags &= ~NbdProtocol.CMD_FLAG_FAST_ZERO;
+        }
+    }
+
+    @Override
+    public void discard(long offset, long length) throws BlockException {
+        for (long done = 0; done < length; ) {
+            long step = Math.min(RANGE_BYTES_MAX, length - done);
+            pick().start(NbdProtocol.CMD_TRIM, 0, offset + done, step, null).await();
+            done += step;
+        }
+    }
+
+    @Override
+    public void flush() throws BlockException {
+        startFlush().await();
+    }
+
+    @Override
+    public List<Extent> extents(long offset, long length) throws BlockException {
+        if (export.allocationContext() == null) {
+            return List.of(Extent.of(offset, length, Extent.Kind.DATA));
+        }
+        return pick().blockStatus(offset, Math.min(RANGE_BYTES_MAX, length));
+    }
+
+    /// Sends a [#read]; the target's position does not move.
+    public Pending startRead(long offset, ByteBuffer target) {
+        return startTransfer(NbdProtocol.CMD_READ, 0, offset, target);
+    }
+
+    /// Sends a [#write]; the source's position does not move, so that it can be written elsewhere
+    /// meanwhile.
+    public Pending startWrite(long offset, ByteBuffer source, Set<WriteFlag> flags) {
+        return startTransfer(NbdProtocol.CMD_WRITE, fuaFlag(flags), offset, source);
+    }
+
+    /// Sends a [#zero] of at most 1 GiB without [WriteFlag#FAST].
+    public Pending startZero(long offset, long length, Set<WriteFlag> flags) {
+        int commandFlags = zeroFlags(flags) & ~NbdProtocol.CMD_FLAG_FAST_ZERO;
+        return pick().start(NbdProtocol.CMD_WRITE_ZEROES, commandFlags, offset, length, null);
+    }
+
+    /// Sends a [#flush]. A server that has no flush keeps nothing back.
+    public Pending startFlush() {
+        return export.has(NbdProtocol.FLAG_SEND_FLUSH)
+                ? pick().start(NbdProtocol.CMD_FLUSH, 0, 0, 0, null)
+                : new Pending.All(List.of());
+    }
+
+    /// As many requests as the server's limit on payloads makes necessary.
+    private Pending startTransfer(int command, int flags, long offset, ByteBuffer payload) {
+        int length = payload.remaining();
+        int max = export.payloadMax();
+        if (length <= max) {
+            return pick().start(command, flags, offset, length, payload);
+        }
+        List<Pending> parts = new ArrayList<>();
+        for (int done = 0; done < length; done += Math.min(max, length - done)) {
+            int step = Math.min(max, length - done);
+            ByteBuffer part = payload.slice(payload.position() + done, step);
+            parts.add(pick().start(command, flags, offset + done, step, part));
+        }
+        return new Pending.All(parts);
+    }
+
+    private static int fuaFlag(Set<WriteFlag> flags) {
+        return flags.contains(WriteFlag.FUA) ? NbdProtocol.CMD_FLAG_FUA : 0;
+    }
+
+    private static int zeroFlags(Set<WriteFlag> flags) {
+        return fuaFlag(flags)
+                | (flags.contains(WriteFlag.MAY_UNMAP) ? 0 : NbdProtocol.CMD_FLAG_NO_HOLE)
+                | (flags.contains(WriteFlag.FAST) ? NbdProtocol.CMD_FLAG_FAST_ZERO : 0);
+    }
+
+    private NbdConnection pick() {
+        return connections.size() == 1
+                ? connections.getFirst()
+                : connections.get(Math.floorMod(turn.getAndIncrement(), connections.size()));
+    }
+
+    /// The one place that hears of a lost connection. It gives up the others too: which of the
+    /// requests in flight the server has done is unknown, and so is whether a new connection would
+    /// reach the same server with the same bytes. A device that reconnects decides so here.
+    private void lose(BlockException cause) {
+        if (!failure.compareAndSet(null, cause)) {
+            return;
+        }
+        connections.forEach(connection -> connection.abort(cause));
+        onLoss.accept(cause);
+    }
+
+    /// Why the device failed, or null while it works.
+    public @Nullable BlockException failure() {
+        return failure.get();
+    }
+
+    @Override
+    public void abort(BlockException cause) {
+        failure.compareAndSet(null, cause);
+        connections.forEach(connection -> connection.abort(cause));
+    }
+
+    private void watchDeadlines() {
+        Duration period = options.requestDeadline().dividedBy(TICKS_PER_DEADLINE);
+        while (!closed && failure.get() == null) {
+            LockSupport.parkNanos(this, period.toNanos());
+            connections.forEach(connection -> connection.tick(TICKS_PER_DEADLINE));
+        }
+    }
+
+    @Override
+    public void close() {
+        closed = true;
+        LockSupport.unpark(watchdog);
+        connections.forEach(NbdConnection::close);
+    }
+}

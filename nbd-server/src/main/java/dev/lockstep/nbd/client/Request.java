@@ -1,0 +1,189 @@
+package dev.lockstep.nbd.client;
+
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.block.Extent;
+import dev.lockstep.nbd.NbdProtocol;
+
+import org.jspecify.annotations.Nullable;
+
+import java.nio.ByteBuffer;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
+
+/// One request on one connection, from being queued to being settled.
+///
+/// It is settled once, by its reply or by whatever ended the connection. The waiter is woken when
+/// it
+/// is settled and nobody holds its buffer, whichever comes last.
+final class Request implements Pending {
+    /// The command of bytes that are sent as they are; on the wire it does not exist.
+    static final int RAW = -1;
+
+    /// Who is at work on the buffer, and how far the request is: bits of [#state].
+    static final int HELD_BY_WRITER = 1;
+
+    static final int HELD_BY_READER = 2;
+    private static final int HELD = HELD_BY_WRITER | HELD_BY_READER;
+    private static final int SENT = 4;
+    private static final int SETTLED = 8;
+    private static final int DONE = 16;
+
+    /// How it ended.
+    ///
+    /// @param kind null for success
+    private record Outcome(@Nullable Kind kind, String reason, @Nullable Throwable cause) {
+        static final Outcome SUCCESS = new Outcome(null, "", null);
+    }
+
+    final int command;
+    final int flags;
+    final long offset;
+    final int length;
+
+    /// The bytes to write or the room to read into; `length` of them remain at first.
+    final @Nullable ByteBuffer payload;
+
+    private final NbdConnection connection;
+    private final AtomicInteger state = new AtomicInteger();
+    private final AtomicReference<@Nullable Outcome> outcome = new AtomicReference<>();
+    private volatile @Nullable Thread waiter;
+
+    /// Set before the request is published in its slot.
+    long cookie;
+
+    int bornTick;
+
+    /// What the reader has learnt so far; no other thread looks before the request is settled.
+    @Nullable Coverage coverage;
+
+    @Nullable String errorMessage;
+    int errno;
+    List<Extent> extents = List.of();
+
+    Request(
+            NbdConnection connection,
+            int command,
+            int flags,
+            long offset,
+            int length,
+            @Nullable ByteBuffer payload) {
+        this.connection = connection;
+        this.command = command;
+        this.flags = flags;
+        this.offset = offset;
+        this.length = length;
+        this.payload = payload;
+    }
+
+    /// Whether a reply follows.
+    boolean expectsReply() {
+        return command != RAW && command != NbdProtocol.CMD_DISC;
+    }
+
+    /// Marks it as sent and keeps its buffer from the waiter until [#release].
+    ///
+    /// @return false if it is settled already and must not be sent
+    boolean holdForWriter() {
+        return hold(HELD_BY_WRITER | SENT);
+    }
+
+    /// Keeps its buffer from the waiter until [#release].
+    ///
+    /// @return false if it is settled already and its buffer must not be touched
+    boolean holdForReader() {
+        return hold(HELD_BY_READER);
+    }
+
+    private boolean hold(int bits) {
+        int before =
+                state.getAndUpdate(bitsNow -> (bitsNow & SETTLED) != 0 ? bitsNow : bitsNow | bits);
+        return (before & SETTLED) == 0;
+    }
+
+    void release(int holder) {
+        wakeIfFree(state.updateAndGet(bits -> bits & ~holder));
+    }
+
+    boolean wasSent() {
+        return (state.get() & SENT) != 0;
+    }
+
+    void succeed() {
+        settle(Outcome.SUCCESS);
+    }
+
+    void fail(Kind kind, String reason, @Nullable Throwable cause) {
+        settle(new Outcome(kind, reason, cause));
+    }
+
+    private void settle(Outcome how) {
+        if (outcome.compareAndSet(null, how)) {
+            wakeIfFree(state.updateAndGet(bits -> bits | SETTLED));
+        }
+    }
+
+    /// The last of settler and holders to leave wakes the waiter, once.
+    private void wakeIfFree(int bits) {
+        if ((bits & SETTLED) == 0 || (bits & HELD) != 0) {
+            return;
+        }
+        if ((state.getAndUpdate(now -> now | DONE) & DONE) == 0) {
+            connection.retire(this);
+            LockSupport.unpark(waiter);
+        }
+    }
+
+    @Override
+    public boolean isSettled() {
+        return (state.get() & DONE) != 0;
+    }
+
+    @Override
+    public void await() throws BlockException {
+        if (!isSettled()) {
+            park();
+        }
+        Outcome how = outcome.get();
+        if (how != null && how.kind() != null) {
+            throw new BlockException(
+                    how.kind(),
+                    "%s: %s: %s".formatted(connection.description(), this, how.reason()),
+                    how.cause());
+        }
+    }
+
+    /// An interrupt does not end the wait, because the buffer is still in use; it is kept for
+    /// later.
+    private void park() {
+        waiter = Thread.currentThread();
+        boolean interrupted = false;
+        while (!isSettled()) {
+            LockSupport.park(this);
+            interrupted |= Thread.interrupted();
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    @Override
+    public String toString() {
+        String name =
+                switch (command) {
+                    case NbdProtocol.CMD_READ -> "read";
+                    case NbdProtocol.CMD_WRITE -> "write";
+                    case NbdProtocol.CMD_FLUSH -> "flush";
+                    case NbdProtocol.CMD_TRIM -> "discard";
+                    case NbdProtocol.CMD_CACHE -> "cache";
+                    case NbdProtocol.CMD_WRITE_ZEROES -> "zero";
+                    case NbdProtocol.CMD_BLOCK_STATUS -> "extents";
+                    default -> "command " + command;
+                };
+        return length == 0
+                ? name
+                : "%s of %d bytes at 0x%x".formatted(name, Integer.toUnsignedLong(length), offset);
+    }
+}
