@@ -24,8 +24,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 /// zeroes, and writing there makes the file longer.
 ///
 /// With `O_DIRECT` everything is a multiple of the device's alignment, buffers too; the gate sees
-/// to
-/// that.
+/// to that.
 public final class FileDevice implements BlockDevice {
     /// The most that is read on a thread that must not block: copying it takes some 100 us.
     private static final int READ_NOW_MAX_BYTES = 1 << 20;
@@ -94,8 +93,7 @@ public final class FileDevice implements BlockDevice {
     }
 
     /// A device of `length` bytes in RAM, outside the Java heap, of which only what was written
-    /// takes
-    /// memory. Closing it releases that.
+    /// takes memory. Closing it releases that.
     ///
     /// @param name for people: `/proc/PID/fd` shows it
     public static FileDevice inMemory(String name, long length) throws BlockException {
@@ -173,8 +171,7 @@ public final class FileDevice implements BlockDevice {
     }
 
     /// A write that was cut short answers false too: the blocking one that follows does it again
-    /// and
-    /// says what stopped it, a full disk for instance.
+    /// and says what stopped it, a full disk for instance.
     @Override
     public boolean writeNow(long offset, ByteBuffer source) {
         int count = source.remaining();

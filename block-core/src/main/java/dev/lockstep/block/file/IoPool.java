@@ -15,13 +15,11 @@ import java.util.concurrent.locks.LockSupport;
 ///
 /// A native call pins its carrier, and there are only as many carriers as cores: without this, a
 /// few slow disks would stop every virtual thread of the process. Each device has an `IoPool` of
-/// its
-/// own, which bounds its calls in flight; the threads behind them are shared and come and go. So a
-/// disk that hangs keeps its own share of threads and takes none of another's.
+/// its own, which bounds its calls in flight; the threads behind them are shared and come and go.
+/// So a disk that hangs keeps its own share of threads and takes none of another's.
 public final class IoPool {
     /// Calls in flight a device. A disk reaches its best at a queue depth of 8 to 32; a thread
-    /// costs
-    /// about 50 KiB of touched stack, so a device's share stays below 1 MiB.
+    /// costs about 50 KiB of touched stack, so a device's share stays below 1 MiB.
     static final int CALLS_IN_FLIGHT_MAX = 16;
 
     private static final long IDLE_SECONDS = 5;

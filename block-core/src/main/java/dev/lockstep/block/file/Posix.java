@@ -16,9 +16,8 @@ import java.lang.invoke.MethodHandle;
 /// The system calls of 64-bit Linux that files need, like a C header. No policy lives here.
 ///
 /// A call that fails returns minus its error number, as the kernel itself does. Those named
-/// `...Now`
-/// return -1 for any error instead: they are the hot ones, and whoever makes them falls back to the
-/// blocking call, which then says what is wrong.
+/// `...Now` return -1 for any error instead: they are the hot ones, and whoever makes them falls
+/// back to the blocking call, which then says what is wrong.
 ///
 /// Addresses are passed as numbers; the caller keeps the memory alive and open.
 @SuppressWarnings("restricted") // the one class that binds native functions for files

@@ -15,8 +15,7 @@
 ///   virtual thread.
 ///
 /// What is cached where: with [CacheMode#WRITEBACK], the default, the kernel's page cache holds
-/// what
-/// a flush has not yet made durable.
+/// what a flush has not yet made durable.
 @NullMarked
 package dev.lockstep.block.file;
 

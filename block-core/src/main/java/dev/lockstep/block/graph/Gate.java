@@ -252,16 +252,17 @@ public final class Gate implements BlockDevice {
         }
     }
 
-    /// Returns when no request is in flight. The gate is shut and stays so meanwhile.
-    public void awaitQuiet() {
+    /// Waits until no request is in flight through the gate, which is shut, or until somebody who
+    /// gave up waiting has opened it.
+    ///
+    /// @return whether it is quiet, and will stay so until it is opened
+    public boolean awaitQuiet() {
         lock.lock();
         try {
-            if (shutters == 0) {
-                throw new IllegalStateException("the gate is not shut");
-            }
-            while (inFlight() != 0) {
+            while (shutters > 0 && inFlight() != 0) {
                 changed.awaitUninterruptibly();
             }
+            return shutters > 0;
         } finally {
             lock.unlock();
         }
@@ -270,7 +271,9 @@ public final class Gate implements BlockDevice {
     /// Shuts the gate and waits until nothing is in flight.
     public void drain() {
         shut();
-        awaitQuiet();
+        if (!awaitQuiet()) {
+            throw new IllegalStateException("a gate was opened by somebody who had not shut it");
+        }
     }
 
     /// Puts another device behind the gate, which is shut and quiet.
@@ -279,7 +282,9 @@ public final class Gate implements BlockDevice {
     public void replace(BlockDevice device) {
         lock.lock();
         try {
-            if (shutters == 0 || inFlight() != 0) {
+            // A request that comes to a shut gate is counted until it has seen that it is shut, so
+            // the count of a quiet gate is not always zero; awaiting it is no wait to speak of.
+            if (!awaitQuiet()) {
                 throw new IllegalStateException("a gate is drained before its device is replaced");
             }
             if (device.size() != target.size()) {
