@@ -1,0 +1,5 @@
+/// Tests of the bitmap.
+@NullMarked
+package dev.lockstep.block.bitmap;
+
+import org.jspecify.annotations.NullMarked;
