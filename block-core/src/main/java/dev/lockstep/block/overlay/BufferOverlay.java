@@ -1,0 +1,390 @@
+package dev.lockstep.block.overlay;
+
+import dev.lockstep.block.BlockDevice;
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.block.Capabilities;
+import dev.lockstep.block.Capabilities.Support;
+import dev.lockstep.block.Extent;
+import dev.lockstep.block.RangeLock;
+import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.bitmap.ClusterBitmap;
+import dev.lockstep.block.graph.Gate;
+
+import org.jspecify.annotations.Nullable;
+
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+
+/// A disk that holds some clusters itself and reads the others from its backing device. See the
+/// package's description for its locks.
+public final class BufferOverlay implements BlockDevice {
+    /// After this many extents the answer stops short.
+    private static final int EXTENTS_MAX = 1024;
+
+    private final String name;
+    private final long size;
+    private final int clusterBytes;
+    private final int clusterBits;
+    private final Gate backing;
+    private final Gate store;
+    private final ByteBudget budget;
+    private final ClusterBitmap held;
+    private final RangeLock locks;
+
+    /// An overlay that holds nothing yet.
+    ///
+    /// @param name for people: `hidden buffer of vm1`
+    /// @param backing what is read where nothing is held; never written to
+    /// @param store where clusters are held, as large as `backing`; what it contains does not
+    ///     matter. It is part of this device, which closes it
+    /// @param clusterBytes how much is held or not held at once, a power of two up to 256 KiB
+    /// @param budget what held clusters are charged to
+    public BufferOverlay(
+            String name, Gate backing, BlockDevice store, int clusterBytes, ByteBudget budget) {
+        if (Integer.bitCount(clusterBytes) != 1 || clusterBytes > CopyBuffers.BYTES) {
+            throw new IllegalArgumentException("clusters of %d bytes".formatted(clusterBytes));
+        }
+        if (store.size() != backing.size()) {
+            throw new IllegalArgumentException(
+                    "%s: a store of %d bytes for a disk of %d"
+                            .formatted(name, store.size(), backing.size()));
+        }
+        this.name = name;
+        this.size = backing.size();
+        this.clusterBytes = clusterBytes;
+        this.clusterBits = Integer.numberOfTrailingZeros(clusterBytes);
+        this.backing = backing;
+        this.store = new Gate(store);
+        this.budget = budget;
+        this.held = new ClusterBitmap((size + clusterBytes - 1) >> clusterBits);
+        this.locks = new RangeLock(clusterBytes);
+    }
+
+    @Override
+    public String description() {
+        return name;
+    }
+
+    @Override
+    public long size() {
+        return size;
+    }
+
+    @Override
+    public Capabilities capabilities() {
+        Capabilities below = store.capabilities();
+        return new Capabilities(
+                false,
+                below.fua(),
+                Support.NATIVE,
+                below.discard(),
+                1,
+                false,
+                clusterBytes,
+                below.sharedFlush());
+    }
+
+    /// How much is held or not held at once.
+    public int clusterBytes() {
+        return clusterBytes;
+    }
+
+    /// Bytes held, in whole clusters.
+    public long heldBytes() {
+        return held.count() << clusterBits;
+    }
+
+    /// Whether every byte of the range is held.
+    public boolean holds(long offset, long length) {
+        return held.allSet(cluster(offset), clusterAfter(offset + length));
+    }
+
+    /// The first run of bytes held at or after `offset`, or null if there is none.
+    public @Nullable Extent nextHeld(long offset) {
+        long first = held.nextSet(cluster(offset));
+        if (first == held.size()) {
+            return null;
+        }
+        long start = Math.max(offset, first << clusterBits);
+        long end = Math.min(size, held.nextClear(first) << clusterBits);
+        return end > start ? Extent.of(start, end - start, Extent.Kind.DATA) : nextHeld(end);
+    }
+
+    /// Makes sure that every cluster which the range touches is held, by copying what the backing
+    /// device has. On return, changing the backing device in that range changes nothing here, not
+    /// even for a read that began before.
+    ///
+    /// @throws BlockException if a cluster could not be copied, or there is no room
+    public void preserve(long offset, long length) throws BlockException {
+        if (holds(offset, length)) {
+            return;
+        }
+        long start = clusterStart(offset);
+        long end = clusterEnd(offset + length);
+        try (var _ = locks.exclusive(start, end - start)) {
+            long charge = charge("copy", start, end);
+            try {
+                for (long at = start; at < end; ) {
+                    long missing = endOfRun(at, end, true);
+                    at = Math.min(endOfRun(missing, end, false), missing + CopyBuffers.BYTES);
+                    if (missing < at) {
+                        copyUp(missing, at);
+                        charge -= held.set(cluster(missing), clusterAfter(at)) << clusterBits;
+                    }
+                }
+            } finally {
+                budget.release(charge);
+            }
+        }
+    }
+
+    /// Holds no longer the clusters that lie wholly in the range: the backing device shows there.
+    /// This touches only the map; the store's space comes back when this overlay is closed.
+    public void drop(long offset, long length) {
+        long end = offset + length;
+        long first = clusterAfter(offset);
+        long after = end == size ? held.size() : cluster(end);
+        if (first < after) {
+            budget.release(held.clear(first, after) << clusterBits);
+        }
+    }
+
+    @Override
+    public void read(long offset, ByteBuffer target) throws BlockException {
+        if (holds(offset, target.remaining())) {
+            store.read(offset, target);
+            return;
+        }
+        int limit = target.limit();
+        long end = offset + target.remaining();
+        try (var _ = locks.shared(offset, target.remaining())) {
+            for (long at = offset; at < end; ) {
+                boolean here = held.get(cluster(at));
+                long runEnd = endOfRun(at, end, here);
+                target.limit(target.position() + (int) (runEnd - at));
+                (here ? store : backing).read(at, target);
+                at = runEnd;
+            }
+        } finally {
+            target.limit(limit);
+        }
+    }
+
+    @Override
+    public void write(long offset, ByteBuffer source, Set<WriteFlag> flags) throws BlockException {
+        change("write", offset, source.remaining(), () -> store.write(offset, source, flags));
+    }
+
+    @Override
+    public void zero(long offset, long length, Set<WriteFlag> flags) throws BlockException {
+        change("zero", offset, length, () -> store.zero(offset, length, flags));
+    }
+
+    /// Discards what is held. What is not stays as it is: a hole here would show the backing
+    /// device, not zeroes.
+    @Override
+    public void discard(long offset, long length) throws BlockException {
+        long end = offset + length;
+        for (Extent run = nextHeld(offset); run != null && run.offset() < end; ) {
+            store.discard(run.offset(), Math.min(end, run.end()) - run.offset());
+            run = run.end() < end ? nextHeld(run.end()) : null;
+        }
+    }
+
+    /// Makes the store durable. The map is in memory, so that this says nothing about a restart.
+    @Override
+    public void flush() throws BlockException {
+        store.flush();
+    }
+
+    @Override
+    public List<Extent> extents(long offset, long length) throws BlockException {
+        List<Extent> found = new ArrayList<>();
+        long end = offset + length;
+        try (var _ = locks.shared(offset, length)) {
+            for (long at = offset; at < end && found.size() < EXTENTS_MAX; ) {
+                boolean here = held.get(cluster(at));
+                long runEnd = endOfRun(at, end, here);
+                if (runEnd > at) {
+                    found.addAll(here ? heldExtents(at, runEnd) : backingExtents(at, runEnd));
+                    at = found.getLast().end();
+                }
+            }
+        }
+        return found;
+    }
+
+    @Override
+    public boolean readNow(long offset, ByteBuffer target) throws BlockException {
+        int length = target.remaining();
+        if (holds(offset, length)) {
+            return store.readNow(offset, target);
+        }
+        try (RangeLock.Hold hold = locks.tryShared(offset, length)) {
+            return hold != null
+                    && held.noneSet(cluster(offset), clusterAfter(offset + length))
+                    && backing.readNow(offset, target);
+        }
+    }
+
+    @Override
+    public boolean writeNow(long offset, ByteBuffer source) throws BlockException {
+        int length = source.remaining();
+        if (holds(offset, length)) {
+            return store.writeNow(offset, source);
+        }
+        long end = offset + length;
+        if (clusterStart(offset) != offset || clusterEnd(end) != end) {
+            return false;
+        }
+        try (RangeLock.Hold hold = locks.tryExclusive(offset, length)) {
+            long charge = hold == null ? 0 : missingBytes(offset, end);
+            if (hold == null || !budget.reserve(charge)) {
+                return false;
+            }
+            boolean done = false;
+            try {
+                done = store.writeNow(offset, source);
+            } finally {
+                settle(offset, end, charge, done);
+            }
+            return done;
+        }
+    }
+
+    /// Gives back everything at once, however much is held.
+    @Override
+    public void close() throws BlockException {
+        budget.release(heldBytes());
+        held.clear();
+        store.device().close();
+    }
+
+    private List<Extent> heldExtents(long start, long end) throws BlockException {
+        return store.extents(start, end - start).stream()
+                .map(e -> new Extent(e.offset(), e.length(), e.kind(), 1))
+                .toList();
+    }
+
+    private List<Extent> backingExtents(long start, long end) throws BlockException {
+        return backing.extents(start, end - start).stream()
+                .map(e -> new Extent(e.offset(), e.length(), e.kind(), below(e.depth())))
+                .toList();
+    }
+
+    private static int below(int depth) {
+        return depth == 0 ? 0 : depth + 1;
+    }
+
+    /// What a writing request does to the store.
+    private interface Change {
+        void apply() throws BlockException;
+    }
+
+    private void change(String operation, long offset, long length, Change change)
+            throws BlockException {
+        if (holds(offset, length)) {
+            change.apply();
+            return;
+        }
+        long start = clusterStart(offset);
+        long end = clusterEnd(offset + length);
+        try (var _ = locks.exclusive(start, end - start)) {
+            long charge = charge(operation, start, end);
+            boolean done = false;
+            try {
+                fillEdges(start, offset, offset + length, end);
+                change.apply();
+                done = true;
+            } finally {
+                settle(start, end, charge, done);
+            }
+        }
+    }
+
+    /// Copies up what the first and the last cluster have beside `[from, to)`, unless they are
+    /// held.
+    private void fillEdges(long start, long from, long to, long end) throws BlockException {
+        if (start < from && !held.get(cluster(start))) {
+            copyUp(start, from);
+        }
+        if (to < end && !held.get(cluster(to))) {
+            copyUp(to, end);
+        }
+    }
+
+    private void copyUp(long start, long end) throws BlockException {
+        ByteBuffer buffer = CopyBuffers.take();
+        try {
+            buffer.limit((int) (end - start));
+            backing.read(start, buffer);
+            store.write(start, buffer.flip(), WriteFlag.NONE);
+        } finally {
+            CopyBuffers.giveBack(buffer);
+        }
+    }
+
+    /// Reserves room for the clusters of a range that are not held. The range is held exclusively.
+    private long charge(String operation, long start, long end) throws BlockException {
+        long charge = missingBytes(start, end);
+        if (!budget.reserve(charge)) {
+            throw BlockException.at(
+                    Kind.NO_SPACE,
+                    this,
+                    operation,
+                    start,
+                    end - start,
+                    "the buffers are full, %d of %d bytes are in use"
+                            .formatted(budget.used(), budget.limit()));
+        }
+        return charge;
+    }
+
+    /// Ends what [#charge] began: the clusters are held now, or the room is given back.
+    private void settle(long start, long end, long charge, boolean done) {
+        long added = done ? held.set(cluster(start), clusterAfter(end)) << clusterBits : 0;
+        budget.release(charge - added);
+    }
+
+    private long missingBytes(long start, long end) {
+        long missing = 0;
+        long after = clusterAfter(end);
+        for (long at = cluster(start); at < after; ) {
+            long first = Math.min(after, held.nextClear(at));
+            at = Math.min(after, held.nextSet(first));
+            missing += at - first;
+        }
+        return missing << clusterBits;
+    }
+
+    /// Where the run of clusters that are held, or are not, ends that begins at `at`; at most
+    /// `end`.
+    private long endOfRun(long at, long end, boolean here) {
+        if (at == end) {
+            return end;
+        }
+        long cluster = cluster(at);
+        long after = here ? held.nextClear(cluster) : held.nextSet(cluster);
+        return after == cluster ? at : Math.min(end, after << clusterBits);
+    }
+
+    private long cluster(long offset) {
+        return offset >> clusterBits;
+    }
+
+    private long clusterAfter(long end) {
+        return (end + clusterBytes - 1) >> clusterBits;
+    }
+
+    private long clusterStart(long offset) {
+        return cluster(offset) << clusterBits;
+    }
+
+    /// The end of the cluster before `end`, or of the device if that comes first.
+    private long clusterEnd(long end) {
+        return Math.min(size, clusterAfter(end) << clusterBits);
+    }
+}

@@ -1,0 +1,26 @@
+package dev.lockstep.block.overlay;
+
+import java.nio.ByteBuffer;
+import java.util.concurrent.ArrayBlockingQueue;
+
+/// Direct buffers for copying, kept since a fresh one costs more than a small copy.
+final class CopyBuffers {
+    /// The largest copy in one step; a multiple of every sensible cluster.
+    static final int BYTES = 256 << 10;
+
+    /// At most 4 MiB are kept for later; more may be in use at once, one for each copying request.
+    private static final int KEPT_MAX = 16;
+
+    private static final ArrayBlockingQueue<ByteBuffer> KEPT = new ArrayBlockingQueue<>(KEPT_MAX);
+
+    private CopyBuffers() {}
+
+    static ByteBuffer take() {
+        ByteBuffer kept = KEPT.poll();
+        return kept == null ? ByteBuffer.allocateDirect(BYTES) : kept.clear();
+    }
+
+    static void giveBack(ByteBuffer buffer) {
+        KEPT.offer(buffer);
+    }
+}
