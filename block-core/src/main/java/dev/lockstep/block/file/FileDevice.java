@@ -6,8 +6,10 @@ import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Capabilities;
 import dev.lockstep.block.Capabilities.Support;
 import dev.lockstep.block.Extent;
+import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.file.FileOptions.Discard;
+import dev.lockstep.block.graph.SharedAlignment;
 
 import org.jspecify.annotations.Nullable;
 
@@ -25,7 +27,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 ///
 /// With `O_DIRECT` everything is a multiple of the device's alignment, buffers too; the gate sees
 /// to that.
-public final class FileDevice implements BlockDevice {
+public final class FileDevice implements BlockDevice, SharedAlignment {
     /// The most that is read on a thread that must not block: copying it takes some 100 us.
     private static final int READ_NOW_MAX_BYTES = 1 << 20;
 
@@ -49,6 +51,7 @@ public final class FileDevice implements BlockDevice {
     private final IoPool pool = new IoPool();
     private final InlineWrites inlineWrites = new InlineWrites();
     private final Flusher flusher = new Flusher(this::sync);
+    private final RangeLock blockLock;
     private final AtomicBoolean closed = new AtomicBoolean();
 
     private FileDevice(
@@ -58,6 +61,7 @@ public final class FileDevice implements BlockDevice {
         this.cache = cache;
         space = new FileSpace(this, file);
         size = file.size();
+        blockLock = new RangeLock(file.alignment());
         canWriteNow = !cache.direct() && !cache.writeThrough();
         boolean syncsItself = cache.writeThrough() || cache == CacheMode.UNSAFE;
         capabilities =
@@ -121,6 +125,11 @@ public final class FileDevice implements BlockDevice {
     }
 
     @Override
+    public RangeLock blockLock() {
+        return blockLock;
+    }
+
+    @Override
     public void read(long offset, ByteBuffer target) throws BlockException {
         if (Thread.currentThread().isVirtual() && readNow(offset, target)) {
             return;
@@ -178,17 +187,13 @@ public final class FileDevice implements BlockDevice {
         if (!canWriteNow || count > WRITE_NOW_MAX_BYTES || !source.isDirect() || closed.get()) {
             return false;
         }
-        long address = address(source);
         long done;
         if (file.inMemory()) {
-            done = Posix.pwriteNow(file.fd(), address, count, offset);
+            done = Posix.pwriteNow(file.fd(), address(source), count, offset);
+        } else if (((offset | count) & PAGE_MASK) == 0) {
+            done = inlineWrites.write(file.fd(), address(source), count, offset);
         } else {
-            long begin = System.nanoTime();
-            if (((offset | count) & PAGE_MASK) != 0 || !inlineWrites.mayTry(begin)) {
-                return false;
-            }
-            done = Posix.pwriteNow(file.fd(), address, count, offset);
-            inlineWrites.tried(begin, System.nanoTime());
+            return false;
         }
         if (done != count) {
             return false;

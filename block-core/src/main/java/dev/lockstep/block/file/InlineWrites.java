@@ -2,41 +2,55 @@ package dev.lockstep.block.file;
 
 import java.util.concurrent.atomic.AtomicInteger;
 
-/// Guesses whether a write to the page cache would return at once.
+/// Makes writes to the page cache as long as they return at once.
 ///
 /// Buffered writes have no way of saying "only if you need not wait". But they wait in few cases:
 /// for another request that holds the file's lock in the kernel, and when too much of the cache is
 /// dirty. The first is known here, since all requests pass here. The second lasts for a while once
-/// it has begun: so a write that took long is followed by a pause in which none is tried.
+/// it has begun: so a write that waited is followed by a pause in which none is tried.
+///
+/// A write may also take long because the thread lost its core, which on a busy machine is common
+/// and says nothing about the disk. The kernel counts how often a thread waited of its own accord,
+/// but asking costs as much as a tenth of a write. So a long write arouses suspicion, and only
+/// while there is suspicion the count is asked for; what shows in it leads to a pause.
 final class InlineWrites {
-    /// Above this a write counts as one that waited. Copying 64 KiB takes some 20 us; waiting for a
-    /// disk takes milliseconds.
-    private static final long WAITED_NANOS = 1_000_000;
+    /// Above this a write may have waited. Copying 64 KiB takes some 20 us; waiting for a disk
+    /// takes milliseconds.
+    private static final long LONG_NANOS = 1_000_000;
 
+    private static final long SUSPICION_NANOS = 1_000_000_000;
     private static final long PAUSE_MIN_NANOS = 10_000_000;
     private static final long PAUSE_MAX_NANOS = 1_000_000_000;
 
     /// Requests under way that may hold the file's lock while they wait for the disk.
     private final AtomicInteger slowRequests = new AtomicInteger();
 
-    /// Before this time no write is tried. Threads that race to set it differ by microseconds.
+    /// Before this time no write is tried. Threads that race to set these times are apart by no
+    /// more than a write.
     private volatile long pausedUntilNanos = System.nanoTime();
 
+    private volatile long suspectedUntilNanos = pausedUntilNanos;
     private volatile long pauseNanos = PAUSE_MIN_NANOS;
 
-    /// Whether a write may be tried at this time.
-    boolean mayTry(long nowNanos) {
-        return slowRequests.get() == 0 && nowNanos - pausedUntilNanos >= 0;
-    }
-
-    /// Learns from a write that was tried. Waiting again soon after a pause doubles the next one.
-    void tried(long beginNanos, long endNanos) {
-        if (endNanos - beginNanos < WAITED_NANOS) {
-            return;
+    /// Writes if that probably does not wait.
+    ///
+    /// @return how many bytes were written; negative if none
+    long write(int fd, long address, long length, long offset) {
+        long begin = System.nanoTime();
+        if (slowRequests.get() != 0 || begin - pausedUntilNanos < 0) {
+            return -1;
         }
-        boolean again = beginNanos - pausedUntilNanos < pauseNanos;
-        pauseNanos = again ? Math.min(2 * pauseNanos, PAUSE_MAX_NANOS) : PAUSE_MIN_NANOS;
-        pausedUntilNanos = endNanos + pauseNanos;
+        boolean suspected = begin - suspectedUntilNanos < 0;
+        long waitsBefore = suspected ? Posix.waitsOfThread() : 0;
+        long written = Posix.pwriteNow(fd, address, length, offset);
+        long end = System.nanoTime();
+        if (end - begin >= LONG_NANOS) {
+            suspectedUntilNanos = end + SUSPICION_NANOS;
+            if (suspected && Posix.waitsOfThread() != waitsBefore) {
+                pause(begin, end);
+            }
+        }
+        return written;
     }
 
     void slowRequestBegins() {
@@ -45,5 +59,13 @@ final class InlineWrites {
 
     void slowRequestEnds() {
         slowRequests.getAndDecrement();
+    }
+
+    /// Waiting again soon after a pause doubles the next one.
+    private void pause(long beginNanos, long endNanos) {
+        boolean again = beginNanos - pausedUntilNanos < pauseNanos;
+        pauseNanos = again ? Math.min(2 * pauseNanos, PAUSE_MAX_NANOS) : PAUSE_MIN_NANOS;
+        pausedUntilNanos = endNanos + pauseNanos;
+        suspectedUntilNanos = pausedUntilNanos + SUSPICION_NANOS;
     }
 }

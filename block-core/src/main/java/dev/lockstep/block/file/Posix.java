@@ -48,6 +48,7 @@ final class Posix {
     static final long RAMFS_MAGIC = 0x858458f6L;
 
     private static final int RWF_NOWAIT = 0x8;
+    private static final int RUSAGE_THREAD = 1;
     private static final int F_OFD_GETLK = 36;
     private static final int F_OFD_SETLK = 37;
     private static final short F_RDLCK = 0;
@@ -115,6 +116,11 @@ final class Posix {
     /// int fcntl(int fd, int command, struct flock *lock)
     private static final MethodHandle FCNTL =
             bind("fcntl", JAVA_INT, VARIADIC, JAVA_INT, JAVA_INT, ADDRESS);
+
+    /// int getrusage(int who, struct rusage *out)
+    private static final MethodHandle GETRUSAGE =
+            LINKER.downcallHandle(
+                    symbol("getrusage"), FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS));
 
     /// int memfd_create(const char *name, unsigned flags)
     private static final MethodHandle MEMFD_CREATE =
@@ -351,6 +357,23 @@ final class Posix {
             return lock.get(JAVA_SHORT, 0) == F_UNLCK ? 0 : 1;
         } catch (Throwable e) {
             throw unexpected(e);
+        }
+    }
+
+    /// How often the calling thread gave up its core because it had to wait for something, as
+    /// opposed to having it taken away; -1 if that cannot be told.
+    static long waitsOfThread() {
+        Scratch scratch = Scratch.take();
+        if (scratch == null) {
+            return -1;
+        }
+        try {
+            int result = (int) GETRUSAGE.invokeExact(RUSAGE_THREAD, scratch.rusage);
+            return result < 0 ? -1 : scratch.voluntarySwitches();
+        } catch (Throwable e) {
+            throw unexpected(e);
+        } finally {
+            scratch.giveBack();
         }
     }
 

@@ -9,14 +9,19 @@ import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 
-/// Native memory that a system call needs besides its data: the error number, one `iovec`. It is
-/// kept, so that a call allocates nothing.
+/// Native memory that a system call needs besides its data: the error number, an `iovec`, a
+/// `rusage`. It is kept, so that a call allocates nothing.
 ///
 /// A platform thread owns one for life. Virtual threads are too many and too short-lived for that:
 /// for the hot calls they borrow from a fixed set, and give back before they can be unmounted.
 final class Scratch {
     /// More than there can be carriers that are inside a call at once. A power of two.
     private static final int LENT_MAX = 256;
+
+    /// struct rusage: two times of two words each, then fourteen words.
+    private static final long RUSAGE_BYTES = 18 * Long.BYTES;
+
+    private static final long VOLUNTARY_SWITCHES = 16 * Long.BYTES;
 
     private static final ThreadLocal<Scratch> OF_THREAD =
             ThreadLocal.withInitial(() -> new Scratch(-1));
@@ -25,6 +30,7 @@ final class Scratch {
 
     final MemorySegment errno;
     final MemorySegment iovec;
+    final MemorySegment rusage;
 
     /// Its place in [#TO_LEND], or -1 if a thread owns it.
     private final int place;
@@ -34,6 +40,7 @@ final class Scratch {
         Arena arena = Arena.ofAuto();
         errno = arena.allocate(Linker.Option.captureStateLayout());
         iovec = arena.allocate(2 * Long.BYTES, Long.BYTES);
+        rusage = arena.allocate(RUSAGE_BYTES, Long.BYTES);
     }
 
     /// The calling thread's own. On a virtual thread this allocates: for calls that are rare there.
@@ -67,6 +74,11 @@ final class Scratch {
     void setIovec(long address, long length) {
         iovec.set(JAVA_LONG, 0, address);
         iovec.set(JAVA_LONG, Long.BYTES, length);
+    }
+
+    /// The field ru_nvcsw of [#rusage].
+    long voluntarySwitches() {
+        return rusage.get(JAVA_LONG, VOLUNTARY_SWITCHES);
     }
 
     private static AtomicReferenceArray<@Nullable Scratch> lendable() {

@@ -16,40 +16,39 @@ import java.util.Set;
 /// A device together with everything the gate emulates for it. The only place where a zero becomes
 /// writes, and FUA a flush.
 ///
+/// @param device what the gate leads to
+/// @param aligned takes the requests: the device itself, or what makes requests fit its alignment
 /// @param size asked once
-/// @param capabilities asked once
-record Child(BlockDevice device, long size, Capabilities capabilities) {
+/// @param capabilities those of `aligned`, asked once
+record Child(BlockDevice device, BlockDevice aligned, long size, Capabilities capabilities) {
     /// The largest write that stands in for a zero: big enough to be cheap a byte, small enough to
     /// keep one shared buffer.
     private static final int ZEROES_BYTES = 1 << 20;
 
     private static final ByteBuffer ZEROES =
-            ByteBuffer.allocateDirect(ZEROES_BYTES).asReadOnlyBuffer();
+            ByteBuffer.allocateDirect(2 * ZEROES_BYTES)
+                    .alignedSlice(ZEROES_BYTES)
+                    .slice(0, ZEROES_BYTES)
+                    .asReadOnlyBuffer();
 
     static Child of(BlockDevice device) {
-        return new Child(device, device.size(), device.capabilities());
-    }
-
-    /// Whether a request can reach the device as it is, without waiting.
-    boolean canPass(long offset, int length) {
-        return capabilities.alignment() == 1 && !capabilities.alignedBuffers() && length > 0;
+        BlockDevice aligned = Aligner.of(device);
+        return new Child(device, aligned, device.size(), aligned.capabilities());
     }
 
     void read(long offset, ByteBuffer target) throws BlockException {
-        device.read(offset, target);
+        aligned.read(offset, target);
     }
 
     void write(long offset, ByteBuffer source, Set<WriteFlag> flags) throws BlockException {
-        device.write(offset, source, nativeFlags(flags));
+        aligned.write(offset, source, nativeFlags(flags));
         emulateFua(flags);
     }
 
     /// Where the device cannot begin the write as it is, awaiting it does the whole of it.
     Pending startWrite(long offset, ByteBuffer source, Set<WriteFlag> flags) {
-        boolean asItIs =
-                canPass(offset, source.remaining())
-                        && (capabilities.fua() == Support.NATIVE || !flags.contains(WriteFlag.FUA));
-        return asItIs && device instanceof Startable startable
+        boolean asItIs = capabilities.fua() == Support.NATIVE || !flags.contains(WriteFlag.FUA);
+        return asItIs && aligned instanceof Startable startable
                 ? startable.startWrite(offset, source, flags)
                 : () -> write(offset, source, flags);
     }
@@ -61,7 +60,7 @@ record Child(BlockDevice device, long size, Capabilities capabilities) {
     void zero(long offset, long length, Set<WriteFlag> flags) throws BlockException {
         if (capabilities.zero() == Support.NATIVE) {
             try {
-                device.zero(offset, length, nativeFlags(flags));
+                aligned.zero(offset, length, nativeFlags(flags));
                 emulateFua(flags);
                 return;
             } catch (BlockException e) {
@@ -80,7 +79,7 @@ record Child(BlockDevice device, long size, Capabilities capabilities) {
         }
         for (long done = 0; done < length; ) {
             int step = (int) Math.min(ZEROES_BYTES, length - done);
-            device.write(offset + done, ZEROES.slice(0, step), WriteFlag.NONE);
+            aligned.write(offset + done, ZEROES.slice(0, step), WriteFlag.NONE);
             done += step;
         }
         if (flags.contains(WriteFlag.FUA)) {
@@ -90,12 +89,12 @@ record Child(BlockDevice device, long size, Capabilities capabilities) {
 
     void discard(long offset, long length) throws BlockException {
         if (capabilities.discard() == Support.NATIVE && length > 0) {
-            device.discard(offset, length);
+            aligned.discard(offset, length);
         }
     }
 
     List<Extent> extents(long offset, long length) throws BlockException {
-        return device.extents(offset, length);
+        return aligned.extents(offset, length);
     }
 
     private Set<WriteFlag> nativeFlags(Set<WriteFlag> flags) {

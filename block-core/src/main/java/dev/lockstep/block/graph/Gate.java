@@ -171,8 +171,7 @@ public final class Gate implements BlockDevice {
             return false;
         }
         try {
-            return child.canPass(offset, buffer.remaining())
-                    && child.device().readNow(offset, buffer);
+            return buffer.hasRemaining() && child.aligned().readNow(offset, buffer);
         } finally {
             leave();
         }
@@ -186,8 +185,7 @@ public final class Gate implements BlockDevice {
             return false;
         }
         try {
-            return child.canPass(offset, source.remaining())
-                    && child.device().writeNow(offset, source);
+            return source.hasRemaining() && child.aligned().writeNow(offset, source);
         } finally {
             leave();
         }

@@ -16,8 +16,7 @@ import java.util.concurrent.locks.LockSupport;
 /// One request on one connection, from being queued to being settled.
 ///
 /// It is settled once, by its reply or by whatever ended the connection. The waiter is woken when
-/// it
-/// is settled and nobody holds its buffer, whichever comes last.
+/// it is settled and nobody holds its buffer, whichever comes last.
 final class Request implements Pending {
     /// The command of bytes that are sent as they are; on the wire it does not exist.
     static final int RAW = -1;

@@ -20,8 +20,7 @@
 ///
 /// **Losing the server.** The first failure of any connection fails the device for good: everything
 /// in flight and everything after it, at once, with the cause. The owner is told. Reconnecting,
-/// when
-/// it comes, belongs where [dev.lockstep.nbd.client.RemoteDevice] hears of the loss.
+/// when it comes, belongs where [dev.lockstep.nbd.client.RemoteDevice] hears of the loss.
 ///
 /// **A hostile server** is cut off at its first breach with a sentence that names it, and cannot
 /// make the client hold more than the callers' own buffers and a few hundred kilobytes.
