@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
 import java.io.BufferedReader;
+import java.io.EOFException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetSocketAddress;
@@ -62,6 +63,11 @@ final class Monitor implements AutoCloseable {
         return reply.has("error") ? reply.get("error") : fail(command + ": " + reply);
     }
 
+    /// Runs a command whatever comes of it.
+    JsonNode attempt(String command, String arguments) {
+        return reply(command, arguments);
+    }
+
     /// The events that came before the last reply.
     List<JsonNode> events() {
         return events;
@@ -77,7 +83,11 @@ final class Monitor implements AutoCloseable {
                     "{\"execute\": \"%s\", \"arguments\": %s}\n".formatted(command, arguments);
             channel.write(ByteBuffer.wrap(line.getBytes(StandardCharsets.UTF_8)));
             while (true) {
-                JsonNode message = JSON.readTree(reader.readLine());
+                String received = reader.readLine();
+                if (received == null) {
+                    throw new EOFException("the monitor hung up");
+                }
+                JsonNode message = JSON.readTree(received);
                 if (!message.has("event")) {
                     return message;
                 }
