@@ -9,6 +9,9 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
+import dev.lockstep.colo.machine.FailoverTo;
+import dev.lockstep.colo.machine.Role;
+import dev.lockstep.colo.machine.State;
 import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.NbdUri;
 import dev.lockstep.qmp.Arguments;
@@ -108,10 +111,9 @@ public final class ColoMonitor {
     }
 
     /// Replication ended on this side, which was of the given role until now.
-    public void coloExit(Status.Role role, ExitReason reason) {
+    public void coloExit(Role role, ExitReason reason) {
         server.event(
-                "COLO_EXIT",
-                Json.object().put("mode", role.wireName()).put("reason", lower(reason)));
+                "COLO_EXIT", Json.object().put("mode", lower(role)).put("reason", lower(reason)));
     }
 
     /// The buffers hold so much of what they may that the manager should checkpoint now.
@@ -126,7 +128,7 @@ public final class ColoMonitor {
                 "query-status",
                 List.of(),
                 (_, _) -> {
-                    boolean running = side.get().status().state() != Status.State.FAILED;
+                    boolean running = side.get().status().state() != State.FAILED;
                     return Json.object()
                             .put("running", running)
                             .put("singlestep", false)
@@ -190,16 +192,12 @@ public final class ColoMonitor {
 
     private JsonNode setReplication(Arguments arguments) throws IOException, InterruptedException {
         Status status = side.get().status();
-        boolean primary = status.role() == Status.Role.PRIMARY;
+        boolean primary = status.role() == Role.PRIMARY;
         if (arguments.bool("primary") != primary) {
-            throw new QmpException("this side is the " + status.role().wireName());
+            throw new QmpException("this side is the " + status.roleLabel());
         }
         if (!arguments.bool("enable")) {
-            if (!primary && arguments.bool("failover", false)) {
-                side.get().failover(Side.Target.CHECKPOINT, false);
-            } else {
-                side.get().stopReplication();
-            }
+            stop(primary, arguments.bool("failover", false));
             return Json.object();
         }
         if (arguments.has("failover")) {
@@ -212,21 +210,29 @@ public final class ColoMonitor {
         return Json.object();
     }
 
-    private JsonNode lostHeartbeat() throws IOException, InterruptedException {
-        if (side.get().status().role() == Status.Role.SECONDARY) {
-            side.get().failover(Side.Target.CHECKPOINT, false);
+    private void stop(boolean primary, boolean failover) throws IOException, InterruptedException {
+        if (primary) {
+            side.get().goAlone();
+        } else if (failover) {
+            side.get().failover(FailoverTo.CHECKPOINT, false);
         } else {
-            side.get().stopReplication();
+            throw new QmpException(
+                    "a secondary follows until its primary leaves or it is failed over: say"
+                            + " 'failover': true, or quit it");
         }
+    }
+
+    private JsonNode lostHeartbeat() throws IOException, InterruptedException {
+        stop(side.get().status().role() == Role.PRIMARY, true);
         return Json.object();
     }
 
     private JsonNode failover(Arguments arguments) throws IOException, InterruptedException {
         String to = arguments.string("to", "checkpoint");
-        Side.Target target =
+        FailoverTo target =
                 switch (to) {
-                    case "checkpoint" -> Side.Target.CHECKPOINT;
-                    case "latest" -> Side.Target.LATEST;
+                    case "checkpoint" -> FailoverTo.CHECKPOINT;
+                    case "latest" -> FailoverTo.LATEST;
                     default ->
                             throw new QmpException(
                                     "Parameter 'to' is 'checkpoint' or 'latest', not '%s'"

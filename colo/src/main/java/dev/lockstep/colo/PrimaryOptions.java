@@ -1,5 +1,7 @@
 package dev.lockstep.colo;
 
+import dev.lockstep.colo.machine.OnPeerLoss;
+import dev.lockstep.colo.machine.SyncMode;
 import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.NbdUri;
 
@@ -30,30 +32,12 @@ public record PrimaryOptions(
         Address export,
         Address monitor,
         Path state,
-        Sync sync,
-        PeerLoss onPeerLoss,
+        SyncMode sync,
+        OnPeerLoss onPeerLoss,
         Duration ioTimeout,
         Optional<Duration> checkpointEvery,
         boolean force,
         boolean insecure) {
-    /// How the two disks come to hold the same bytes when the pair starts.
-    public enum Sync {
-        /// The stored identities prove that they do; where they do not, the start is refused.
-        STORED,
-        /// The primary's disk is copied over while its guest already runs.
-        FULL,
-        /// The operator's word that they do.
-        NONE
-    }
-
-    /// What becomes of the guest's writes while there is no secondary.
-    public enum PeerLoss {
-        /// They go to the local disk alone, once it is durably stored that the peer is stale.
-        CONTINUE,
-        /// They are held until the secondary is back or the operator decides.
-        STOP
-    }
-
     /// Below the 30 s after which a Linux guest gives up on its disk.
     public static final Duration IO_TIMEOUT_DEFAULT = Duration.ofSeconds(10);
 

@@ -1,5 +1,6 @@
 package dev.lockstep.colo;
 
+import dev.lockstep.colo.machine.FailoverTo;
 import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.NbdUri;
 import dev.lockstep.qmp.QmpException;
@@ -10,15 +11,7 @@ import java.util.List;
 /// A running side of a pair: what its operator can ask of it. Every call blocks until the thing is
 /// done and may come from any thread, several at once. A refusal is a [QmpException] whose sentence
 /// says why and what to do.
-public interface Side {
-    /// Which bytes a failover keeps.
-    enum Target {
-        /// Those of the last checkpoint, and what this side's guest wrote since.
-        CHECKPOINT,
-        /// Every write that the primary had acknowledged.
-        LATEST
-    }
-
+public interface Side extends AutoCloseable {
     /// What a failover did.
     ///
     /// @param droppedBytes how many bytes of the primary's writes are gone
@@ -46,7 +39,7 @@ public interface Side {
     /// Promotes a secondary. Its guest is not interrupted. Returns once that is durable and served;
     /// the buffers are committed behind it. Refused on a primary, and, unless forced, where it
     /// could lose what it must not.
-    FailoverOutcome failover(Target target, boolean force) throws IOException, InterruptedException;
+    FailoverOutcome failover(FailoverTo to, boolean force) throws IOException, InterruptedException;
 
     /// Pairs a primary that has no peer with a new secondary by a full copy, under its running
     /// guest. Returns once the copy has begun.
@@ -55,9 +48,9 @@ public interface Side {
     void resync(NbdUri secondary, Address secondaryMonitor, boolean force)
             throws IOException, InterruptedException;
 
-    /// Ends replication on purpose. A primary goes on alone; a secondary leaves its session and
-    /// keeps every write that it was sent.
-    void stopReplication() throws IOException, InterruptedException;
+    /// The caller states that the secondary is gone: a primary goes on alone, even one that was
+    /// told to hold its guest's writes. Refused on a secondary.
+    void goAlone() throws IOException, InterruptedException;
 
     /// The exports that are served now.
     List<ExportInfo> exports();
@@ -65,6 +58,18 @@ public interface Side {
     /// The nodes of the block graph, from the roots down.
     List<NodeInfo> nodes();
 
-    /// Begins the end of the process: flush, store, exit 0. Returns at once.
+    /// The guest's export, with the port it got.
+    NbdUri guestExport();
+
+    /// Lets [#awaitQuit] return. Returns at once.
     void quit();
+
+    /// Waits until [#quit] is called, or until this side can do nothing more.
+    ///
+    /// @throws IOException with one sentence in the latter case
+    void awaitQuit() throws IOException, InterruptedException;
+
+    /// Stops cleanly: flushes, stores, tells the peer, closes every listener.
+    @Override
+    void close() throws IOException;
 }

@@ -2,6 +2,8 @@ package dev.lockstep.colo;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
+import dev.lockstep.colo.machine.Role;
+import dev.lockstep.colo.machine.State;
 import dev.lockstep.qmp.Json;
 
 import org.jspecify.annotations.Nullable;
@@ -34,56 +36,6 @@ public record Status(
         @Nullable SyncProgress sync,
         @Nullable String error,
         String export) {
-    /// Which part a side plays.
-    public enum Role {
-        /// Its guest's writes are what the pair replicates; also after a failover.
-        PRIMARY,
-        /// It follows, ready to take over.
-        SECONDARY;
-
-        /// The name in JSON.
-        public String wireName() {
-            return name().toLowerCase(Locale.ROOT);
-        }
-    }
-
-    /// What a side is doing.
-    public enum State {
-        /// A secondary that no primary has joined yet: it has nothing that could be promoted.
-        WAITING("no primary has joined yet"),
-        /// The initial copy is under way.
-        SYNCING("the primary's disk is being copied"),
-        /// In a session; every acknowledged write is on both sides.
-        RUNNING("the pair is in step"),
-        /// Without a peer: a primary that goes on alone or holds its guest's writes, or a secondary
-        /// that lost contact and was not told that it is stale.
-        DEGRADED("there is no peer"),
-        /// Promoted and serving, while the buffers are committed to the disk.
-        FAILING_OVER("the buffers are being committed to the disk"),
-        /// A secondary that knows that its primary went on without it.
-        STALE("the primary went on without this copy"),
-        /// A secondary whose initial copy broke: a mixture of two disks.
-        INCONSISTENT("the initial copy was interrupted"),
-        /// The disk or the state file cannot be used.
-        FAILED("the disk or the state file cannot be used");
-
-        private final String sentence;
-
-        State(String sentence) {
-            this.sentence = sentence;
-        }
-
-        /// The name in JSON.
-        public String wireName() {
-            return name().toLowerCase(Locale.ROOT).replace('_', '-');
-        }
-
-        /// What it means, for people.
-        public String sentence() {
-            return sentence;
-        }
-    }
-
     /// The other side.
     ///
     /// @param lastHeardMs how long ago any byte came from it
@@ -92,12 +44,17 @@ public record Status(
     /// How far the initial copy is.
     public record SyncProgress(long copiedBytes, long totalBytes) {}
 
+    /// The role as it is written in JSON.
+    public String roleLabel() {
+        return role.name().toLowerCase(Locale.ROOT);
+    }
+
     /// The object that goes over the wire.
     public ObjectNode toJson() {
         ObjectNode json = Json.object();
         json.put("name", name)
-                .put("role", role.wireName())
-                .put("state", state.wireName())
+                .put("role", roleLabel())
+                .put("state", state.label())
                 .put("epoch", epoch)
                 .put("generation", generation)
                 .put("inSync", inSync)
