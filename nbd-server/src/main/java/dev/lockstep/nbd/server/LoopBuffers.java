@@ -1,0 +1,91 @@
+package dev.lockstep.nbd.server;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.Unpooled;
+import io.netty.util.concurrent.FastThreadLocal;
+
+import org.jspecify.annotations.Nullable;
+
+import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
+
+/// The buffers that all connections of one event loop share, because only one of them is at work at
+/// a time. Confined to the loop's thread.
+final class LoopBuffers {
+    /// What one read takes from a socket: 32 writes of 4 KiB, or one of the largest that is done
+    /// inline, fit with room to spare.
+    static final int INPUT_BYTES = 256 << 10;
+
+    /// What is read when a large payload is expected next: a few headers, so that the payload
+    /// itself goes to its own buffer and is not copied.
+    static final int HEADER_INPUT_BYTES = 1 << 10;
+
+    /// What the replies of one tick may take: the inline work of a tick, with headers for as many
+    /// small requests.
+    static final int REPLY_BYTES = 256 << 10;
+
+    /// Spare reply buffers kept: one is enough while clients read their replies at once, a few are
+    /// in the kernel's queue otherwise.
+    private static final int SPARES_MAX = 4;
+
+    private static final FastThreadLocal<LoopBuffers> CURRENT =
+            new FastThreadLocal<>() {
+                @Override
+                protected LoopBuffers initialValue() {
+                    return new LoopBuffers();
+                }
+
+                @Override
+                protected void onRemoval(LoopBuffers buffers) {
+                    buffers.release();
+                }
+            };
+
+    final Shared input = new Shared(INPUT_BYTES);
+    final Shared headerInput = new Shared(HEADER_INPUT_BYTES);
+    private final ArrayDeque<Shared> spares = new ArrayDeque<>(SPARES_MAX);
+
+    private LoopBuffers() {}
+
+    /// Those of the loop that runs the calling thread.
+    static LoopBuffers current() {
+        return CURRENT.get();
+    }
+
+    Shared takeReplies() {
+        @Nullable Shared spare = spares.poll();
+        return spare != null ? spare : new Shared(REPLY_BYTES);
+    }
+
+    /// Takes back a buffer that nobody else holds any more.
+    void giveBack(Shared replies) {
+        replies.bytes.clear();
+        if (spares.size() < SPARES_MAX) {
+            spares.push(replies);
+        } else {
+            replies.bytes.release();
+        }
+    }
+
+    private void release() {
+        input.bytes.release();
+        headerInput.bytes.release();
+        spares.forEach(spare -> spare.bytes.release());
+    }
+
+    /// A direct buffer with a second view of the same memory, so that device calls need no new one.
+    static final class Shared {
+        final ByteBuf bytes;
+        private final ByteBuffer view;
+
+        private Shared(int capacity) {
+            bytes = Unpooled.directBuffer(capacity, capacity);
+            view = bytes.nioBuffer(0, capacity);
+        }
+
+        /// The given bytes. The buffer is valid until the next call.
+        ByteBuffer view(int index, int length) {
+            return view.limit(index + length).position(index);
+        }
+    }
+}

@@ -1,0 +1,307 @@
+package dev.lockstep.nbd.server;
+
+import dev.lockstep.nbd.Address;
+import dev.lockstep.nbd.Export;
+import dev.lockstep.nbd.Exports;
+import dev.lockstep.nbd.Negotiation;
+
+import io.netty.channel.Channel;
+import io.netty.channel.ChannelFuture;
+import io.netty.channel.ChannelHandlerContext;
+import io.netty.channel.ChannelInboundHandlerAdapter;
+import io.netty.channel.ChannelInitializer;
+
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
+
+/// An NBD server: serves [Exports] on any number of addresses. All methods may be called from any
+/// thread but an event loop's.
+///
+/// ```java
+/// Gate disk = new Gate(device);
+/// try (NbdServer server = NbdServer.start(Exports.of(new Export("disk", disk)))) {
+///     Address bound = server.listen(Address.parse("127.0.0.1:0"));
+///     ...
+/// }
+/// ```
+public final class NbdServer implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(NbdServer.class);
+
+    private final Exports exports;
+    private final ServerOptions options;
+    private final Transport transport;
+    private final AtomicLong heldBytes = new AtomicLong();
+    private final Set<Connection> connections = ConcurrentHashMap.newKeySet();
+
+    /// Guards: listeners, sockets, users, wasUsed, closing. Condition: `changed` wakes those who
+    /// wait for users to be none.
+    private final ReentrantLock lock = new ReentrantLock();
+
+    private final Condition changed = lock.newCondition();
+    private final List<Listener> listeners = new ArrayList<>();
+    private int sockets;
+    private int users;
+    private boolean wasUsed;
+    private boolean closing;
+
+    /// @param address as it is bound, with the port that was chosen
+    private record Listener(Address address, Channel channel) {}
+
+    private NbdServer(Exports exports, ServerOptions options) {
+        this.exports = exports;
+        this.options = options;
+        this.transport = new Transport(options);
+    }
+
+    /// Starts a server that listens nowhere yet.
+    public static NbdServer start(Exports exports) {
+        return start(exports, ServerOptions.DEFAULT);
+    }
+
+    /// Starts a server that listens nowhere yet.
+    public static NbdServer start(Exports exports, ServerOptions options) {
+        return new NbdServer(exports, options);
+    }
+
+    /// Listens on one more address. A socket file that no process listens on any more is replaced.
+    ///
+    /// @return the address with the port that was chosen, where 0 was asked for
+    /// @throws IOException if the address cannot be listened on, with a sentence that says why
+    public Address listen(Address address) throws IOException {
+        if (address instanceof Address.Unix(Path path)) {
+            removeStale(address, path);
+        }
+        ChannelFuture bound =
+                transport
+                        .bootstrap(address)
+                        .handler(new Acceptor())
+                        .childHandler(new Starter())
+                        .bind(transport.socketAddress(address))
+                        .awaitUninterruptibly();
+        if (!bound.isSuccess()) {
+            throw new IOException(
+                    "cannot listen on %s: %s".formatted(address, bound.cause().getMessage()),
+                    bound.cause());
+        }
+        Address actual = actual(address, bound.channel());
+        lock.lock();
+        try {
+            listeners.add(new Listener(actual, bound.channel()));
+            updateAccepting();
+        } finally {
+            lock.unlock();
+        }
+        return actual;
+    }
+
+    /// Where this server listens.
+    public List<Address> addresses() {
+        lock.lock();
+        try {
+            return listeners.stream().map(Listener::address).toList();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /// The clients of this moment, those in their handshake included.
+    public List<ConnectionInfo> connections() {
+        return connections.stream().map(Connection::info).toList();
+    }
+
+    /// Closes every connection that uses `export` and returns when their requests are done: after
+    /// that nothing of them reaches its device. If the [Exports] refuse the export by then, nobody
+    /// uses it any more.
+    ///
+    /// Requests that the device does not finish hold this up; fail its gate first.
+    public void closeConnections(Export export) throws InterruptedException {
+        List<Connection> closed = new ArrayList<>();
+        for (Connection connection : connections) {
+            if (connection.closeIfUsing(export)) {
+                closed.add(connection);
+            }
+        }
+        for (Connection connection : closed) {
+            connection.awaitEnd();
+        }
+    }
+
+    /// Returns once at least one client has used an export and none does any more.
+    public void awaitLastClient() throws InterruptedException {
+        lock.lock();
+        try {
+            while (!wasUsed || users > 0) {
+                changed.await();
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /// Takes no more requests, answers those in flight, and closes. A client that does not read its
+    /// last replies is given ten seconds.
+    @Override
+    public void close() {
+        close(Connection::finish);
+    }
+
+    /// Closes every connection at once and returns when the requests in flight are done, which go
+    /// unanswered.
+    public void closeNow() {
+        close(Connection::close);
+    }
+
+    AtomicLong heldBytes() {
+        return heldBytes;
+    }
+
+    void negotiated(Connection connection) {
+        LOG.debug("{}: uses an export", connection);
+        lock.lock();
+        try {
+            users++;
+            wasUsed = true;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    void ended(Connection connection) {
+        connections.remove(connection);
+        if (connection.export() == null) {
+            return;
+        }
+        lock.lock();
+        try {
+            users--;
+            changed.signalAll();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void close(Consumer<Connection> how) {
+        List<Listener> closed;
+        lock.lock();
+        try {
+            closing = true;
+            closed = List.copyOf(listeners);
+            listeners.clear();
+        } finally {
+            lock.unlock();
+        }
+        for (Listener listener : closed) {
+            listener.channel.close().awaitUninterruptibly();
+            if (listener.address instanceof Address.Unix(Path path)) {
+                remove(path);
+            }
+        }
+        connections.forEach(how);
+        try {
+            for (Connection connection : connections) {
+                connection.awaitEnd();
+            }
+        } catch (InterruptedException e) {
+            connections.forEach(Connection::close);
+            Thread.currentThread().interrupt();
+        }
+        transport.loops().shutdownGracefully(0, 5, TimeUnit.SECONDS).awaitUninterruptibly();
+    }
+
+    private static void remove(Path socket) {
+        try {
+            Files.deleteIfExists(socket);
+        } catch (IOException e) {
+            LOG.warn("the socket {} stays behind: {}", socket, e.toString());
+        }
+    }
+
+    /// A socket file outlives a server that was killed.
+    private static void removeStale(Address address, Path path) throws IOException {
+        if (!Files.exists(path)) {
+            return;
+        }
+        try (var probe = address.openSocket()) {
+            probe.connect(address.socketAddress());
+        } catch (IOException e) {
+            if (e instanceof java.net.ConnectException) {
+                Files.deleteIfExists(path);
+            }
+        }
+    }
+
+    private static Address actual(Address asked, Channel channel) {
+        return asked instanceof Address.Tcp(String host, _)
+                        && channel.localAddress() instanceof InetSocketAddress local
+                ? new Address.Tcp(host, local.getPort())
+                : asked;
+    }
+
+    private boolean socketOpened() {
+        lock.lock();
+        try {
+            sockets++;
+            updateAccepting();
+            return !closing;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void socketClosed() {
+        lock.lock();
+        try {
+            sockets--;
+            updateAccepting();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void updateAccepting() {
+        boolean accepting = sockets < options.maxConnections();
+        listeners.forEach(listener -> listener.channel.config().setAutoRead(accepting));
+    }
+
+    /// Counts sockets as they are accepted, one at a time, and stops accepting at the limit.
+    private final class Acceptor extends ChannelInboundHandlerAdapter {
+        @Override
+        public void channelRead(ChannelHandlerContext context, Object message) {
+            Channel accepted = (Channel) message;
+            accepted.closeFuture().addListener(_ -> socketClosed());
+            if (socketOpened()) {
+                context.fireChannelRead(message);
+            } else {
+                accepted.unsafe().closeForcibly();
+            }
+        }
+    }
+
+    /// Begins the handshake.
+    private final class Starter extends ChannelInitializer<Channel> {
+        @Override
+        protected void initChannel(Channel channel) {
+            Connection connection = new Connection(NbdServer.this, channel);
+            connections.add(connection);
+            Negotiation negotiation = new Negotiation(exports, options.maxConnections() > 1);
+            channel.pipeline()
+                    .addLast(
+                            new HandshakeHandler(
+                                    connection, negotiation, options.handshakeDeadline()));
+        }
+    }
+}

@@ -1,0 +1,133 @@
+package dev.lockstep.nbd.server;
+
+import dev.lockstep.nbd.NbdProtocol;
+import dev.lockstep.nbd.server.LoopBuffers.Shared;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.Unpooled;
+import io.netty.channel.Channel;
+import io.netty.channel.ChannelFutureListener;
+import io.netty.channel.ChannelPromise;
+
+import org.jspecify.annotations.Nullable;
+
+/// The replies of one connection on their way to the kernel. Small ones are put one after the other
+/// into a shared buffer and leave together at the end of the tick; large ones leave from their own
+/// buffers. Confined to the event loop.
+final class Outbox {
+    /// Up to here copying a reply is cheaper than one more buffer for the kernel to gather.
+    private static final int COPY_BYTES_MAX = 8 << 10;
+
+    /// Who is told when the kernel took what was held for it.
+    interface Releases {
+        void hold(long cost);
+
+        void released(long cost);
+    }
+
+    private final Channel channel;
+    private final LoopBuffers buffers;
+    private final Releases releases;
+    private final ChannelPromise noPromise;
+    private @Nullable Shared small;
+    private boolean unflushed;
+
+    Outbox(Channel channel, LoopBuffers buffers, Releases releases) {
+        this.channel = channel;
+        this.buffers = buffers;
+        this.releases = releases;
+        this.noPromise = channel.voidPromise();
+    }
+
+    /// The shared buffer, with room for `bytes` more. The caller puts a whole reply or nothing.
+    Shared room(int bytes) {
+        Shared current = small;
+        if (current != null && current.bytes.writableBytes() < bytes) {
+            flush();
+            current = null;
+        }
+        if (current == null) {
+            current = buffers.takeReplies();
+            small = current;
+        }
+        return current;
+    }
+
+    void success(long cookie) {
+        Replies.simple(room(NbdProtocol.SIMPLE_REPLY_BYTES).bytes, 0, cookie);
+    }
+
+    /// Answers a read of no bytes.
+    void nothing(boolean structured, long cookie) {
+        ByteBuf out = room(NbdProtocol.STRUCTURED_REPLY_BYTES).bytes;
+        if (structured) {
+            Replies.none(out, cookie);
+        } else {
+            Replies.simple(out, 0, cookie);
+        }
+    }
+
+    void error(boolean structured, long cookie, int error, String message) {
+        Replies.error(room(Replies.ERROR_BYTES_MAX).bytes, structured, cookie, error, message);
+    }
+
+    /// Sends a whole reply and releases its buffer. What was held for it is released once the
+    /// kernel has it.
+    void reply(ByteBuf reply, long cost) {
+        if (reply.readableBytes() <= COPY_BYTES_MAX) {
+            room(reply.readableBytes()).bytes.writeBytes(reply);
+            reply.release();
+            releases.released(cost);
+        } else {
+            unflushed = true;
+            channel.write(reply).addListener(_ -> releases.released(cost));
+        }
+    }
+
+    /// Says that a request whose reply was put whole holds nothing any more.
+    void released(long cost) {
+        releases.released(cost);
+    }
+
+    /// Hands everything to the kernel. What it does not take at once counts as held.
+    void flush() {
+        Shared sent = small;
+        if (sent == null) {
+            if (unflushed) {
+                unflushed = false;
+                channel.flush();
+            }
+            return;
+        }
+        small = null;
+        unflushed = false;
+        int cost = sent.bytes.readableBytes();
+        if (cost > 0) {
+            channel.write(sent.bytes.retain(), noPromise);
+            channel.flush();
+        }
+        if (sent.bytes.refCnt() == 1) {
+            buffers.giveBack(sent);
+            return;
+        }
+        sent.bytes.release();
+        releases.hold(cost);
+        // Completed in order, so after the bytes before it.
+        channel.writeAndFlush(Unpooled.EMPTY_BUFFER).addListener(_ -> releases.released(cost));
+    }
+
+    /// Closes the connection once everything has been sent.
+    void closeAfterwards() {
+        flush();
+        channel.writeAndFlush(Unpooled.EMPTY_BUFFER).addListener(ChannelFutureListener.CLOSE);
+    }
+
+    /// Drops what was not sent.
+    void discard() {
+        Shared unsent = small;
+        if (unsent != null) {
+            small = null;
+            buffers.giveBack(unsent);
+        }
+    }
+}

@@ -1,0 +1,275 @@
+package dev.lockstep.nbd.server;
+
+import static dev.lockstep.nbd.NbdProtocol.CMD_BLOCK_STATUS;
+import static dev.lockstep.nbd.NbdProtocol.CMD_CACHE;
+import static dev.lockstep.nbd.NbdProtocol.CMD_FLAG_DF;
+import static dev.lockstep.nbd.NbdProtocol.CMD_FLAG_FAST_ZERO;
+import static dev.lockstep.nbd.NbdProtocol.CMD_FLAG_FUA;
+import static dev.lockstep.nbd.NbdProtocol.CMD_FLAG_NO_HOLE;
+import static dev.lockstep.nbd.NbdProtocol.CMD_FLAG_REQ_ONE;
+import static dev.lockstep.nbd.NbdProtocol.CMD_FLUSH;
+import static dev.lockstep.nbd.NbdProtocol.CMD_READ;
+import static dev.lockstep.nbd.NbdProtocol.CMD_TRIM;
+import static dev.lockstep.nbd.NbdProtocol.CMD_WRITE;
+import static dev.lockstep.nbd.NbdProtocol.CMD_WRITE_ZEROES;
+
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.Extent;
+import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.graph.Gate;
+import dev.lockstep.nbd.NbdErrors;
+import dev.lockstep.nbd.NbdProtocol;
+import dev.lockstep.nbd.Negotiation;
+
+import io.netty.buffer.ByteBuf;
+
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Set;
+
+/// One request on the slow path: decoded on the event loop, carried out on a virtual thread of its
+/// own, answered on the event loop. Whoever has it at the moment is its only user.
+final class Request implements Runnable {
+    /// Reads from here on look for holes first: below it, sending zeroes costs less than asking.
+    private static final int HOLES_FROM_BYTES = 64 << 10;
+
+    /// A read of more extents than this is sent as data.
+    private static final int HOLES_EXTENTS_MAX = 16;
+
+    /// Room beside the bytes read for the headers of a reply in several chunks.
+    private static final int CHUNK_ROOM_BYTES = (HOLES_EXTENTS_MAX + 1) * Replies.HOLE_BYTES;
+
+    /// What CACHE reads at a time.
+    private static final int CACHE_STEP_BYTES = 1 << 20;
+
+    /// The most that one CACHE reads; it is a hint, and the rest of the range is left alone.
+    private static final long CACHE_BYTES_MAX = NbdProtocol.PAYLOAD_BYTES_MAX;
+
+    /// Far below what the protocol allows: 32768 extents are 256 KiB of reply, and the client asks
+    /// again from where they end.
+    private static final int EXTENTS_MAX = 32 << 10;
+
+    private static final Logger LOG = LoggerFactory.getLogger(Request.class);
+
+    /// Where a finished request is handed in.
+    interface Completion {
+        /// Called on the request's own thread, as its last act.
+        void completed(Request request);
+    }
+
+    final int type;
+    final long cookie;
+    final long cost;
+    private final int flags;
+    private final long offset;
+    private final long length;
+    private final Gate gate;
+    private final boolean structured;
+    private final Completion completion;
+
+    /// The payload of a write; the bytes of a CACHE; the whole reply of a read or BLOCK_STATUS.
+    private @Nullable ByteBuf buffer;
+
+    private int error;
+    private String message = "";
+
+    /// The next in the stack of finished requests; see [Finished].
+    @Nullable Request next;
+
+    /// @param buffer of [#bufferBytes] bytes or more, or null where that is 0
+    Request(
+            RequestHeader header,
+            long cost,
+            Gate gate,
+            boolean structured,
+            @Nullable ByteBuf buffer,
+            Completion completion) {
+        this.type = header.type;
+        this.flags = header.flags;
+        this.cookie = header.cookie;
+        this.offset = header.offset;
+        this.length = header.length;
+        this.cost = cost;
+        this.gate = gate;
+        this.structured = structured;
+        this.buffer = buffer;
+        this.completion = completion;
+    }
+
+    /// How large a buffer a request needs while it is in flight.
+    static int bufferBytes(RequestHeader header) {
+        return switch (header.type) {
+            case CMD_WRITE -> (int) header.length;
+            case CMD_READ -> CHUNK_ROOM_BYTES + (int) header.length;
+            case CMD_CACHE -> (int) Math.min(header.length, CACHE_STEP_BYTES);
+            default -> 0;
+        };
+    }
+
+    /// The payload's buffer, into which the socket is read.
+    ByteBuf payload() {
+        ByteBuf bytes = buffer;
+        if (bytes == null) {
+            throw new IllegalStateException("this request has no payload");
+        }
+        return bytes;
+    }
+
+    boolean lacksPayload() {
+        return payload().readableBytes() < length;
+    }
+
+    @Override
+    public void run() {
+        try {
+            execute();
+        } catch (BlockException e) {
+            fail(NbdErrors.errno(e.kind(), type), String.valueOf(e.getMessage()));
+        } catch (RuntimeException | OutOfMemoryError | StackOverflowError e) {
+            LOG.error("command {} at {}, {} bytes, on {}", type, offset, length, describe(), e);
+            fail(NbdProtocol.EIO, "internal error: " + e);
+        } finally {
+            completion.completed(this);
+        }
+    }
+
+    /// Puts the reply out and releases the buffer. On the event loop.
+    void answer(Outbox outbox) {
+        ByteBuf bytes = buffer;
+        buffer = null;
+        boolean isReply = type == CMD_READ || type == CMD_BLOCK_STATUS;
+        if (error == 0 && isReply && bytes != null) {
+            outbox.reply(bytes, cost);
+            return;
+        }
+        if (bytes != null) {
+            bytes.release();
+        }
+        if (error != 0) {
+            outbox.error(structured, cookie, error, message);
+        } else {
+            outbox.success(cookie);
+        }
+        outbox.released(cost);
+    }
+
+    /// Releases the buffer without an answer.
+    void discard() {
+        ByteBuf bytes = buffer;
+        if (bytes != null) {
+            buffer = null;
+            bytes.release();
+        }
+    }
+
+    private void execute() throws BlockException {
+        switch (type) {
+            case CMD_READ -> read(payload());
+            case CMD_WRITE -> gate.write(offset, payload().nioBuffer(0, (int) length), fuaOnly());
+            case CMD_FLUSH -> gate.flush();
+            case CMD_TRIM -> trim();
+            case CMD_CACHE -> cache(payload());
+            case CMD_WRITE_ZEROES -> gate.zero(offset, length, zeroFlags());
+            case CMD_BLOCK_STATUS -> blockStatus();
+            default -> throw new IllegalStateException("command " + type);
+        }
+    }
+
+    private void read(ByteBuf reply) throws BlockException {
+        if (structured && (flags & CMD_FLAG_DF) == 0 && length >= HOLES_FROM_BYTES) {
+            List<Extent> extents = gate.extents(offset, length);
+            boolean allData =
+                    extents.stream().allMatch(extent -> extent.kind() == Extent.Kind.DATA);
+            if (!allData && extents.size() <= HOLES_EXTENTS_MAX) {
+                readAround(extents, reply);
+                return;
+            }
+        }
+        Replies.readHeader(reply, structured, cookie, offset, (int) length);
+        readInto(reply, offset, (int) length);
+    }
+
+    /// Answers with a chunk per extent; what the extents leave open at the end is data.
+    private void readAround(List<Extent> extents, ByteBuf reply) throws BlockException {
+        long end = offset + length;
+        long at = offset;
+        for (Extent extent : extents) {
+            long stop = Math.min(extent.end(), end);
+            putChunk(reply, extent.kind() == Extent.Kind.DATA, at, (int) (stop - at), stop == end);
+            at = stop;
+        }
+        if (at < end) {
+            putChunk(reply, true, at, (int) (end - at), true);
+        }
+    }
+
+    private void putChunk(ByteBuf reply, boolean isData, long at, int bytes, boolean isLast)
+            throws BlockException {
+        int done = isLast ? NbdProtocol.REPLY_FLAG_DONE : 0;
+        if (isData) {
+            Replies.data(reply, done, cookie, at, bytes);
+            readInto(reply, at, bytes);
+        } else {
+            Replies.hole(reply, done, cookie, at, bytes);
+        }
+    }
+
+    private void readInto(ByteBuf reply, long at, int bytes) throws BlockException {
+        int index = reply.writerIndex();
+        gate.read(at, reply.nioBuffer(index, bytes));
+        reply.writerIndex(index + bytes);
+    }
+
+    private void trim() throws BlockException {
+        gate.discard(offset, length);
+        if ((flags & CMD_FLAG_FUA) != 0) {
+            gate.flush();
+        }
+    }
+
+    private void cache(ByteBuf scrap) throws BlockException {
+        long end = offset + Math.min(length, CACHE_BYTES_MAX);
+        for (long at = offset; at < end; ) {
+            int step = (int) Math.min(CACHE_STEP_BYTES, end - at);
+            gate.read(at, scrap.nioBuffer(0, step));
+            at += step;
+        }
+    }
+
+    private void blockStatus() throws BlockException {
+        ExtentList list = new ExtentList((flags & CMD_FLAG_REQ_ONE) != 0 ? 1 : EXTENTS_MAX, length);
+        gate.extents(offset, length).forEach(list::add);
+        buffer = list.reply(cookie, Negotiation.BASE_ALLOCATION_ID);
+    }
+
+    private Set<WriteFlag> fuaOnly() {
+        return (flags & CMD_FLAG_FUA) != 0 ? WriteFlag.DURABLE : WriteFlag.NONE;
+    }
+
+    private Set<WriteFlag> zeroFlags() {
+        Set<WriteFlag> result = EnumSet.noneOf(WriteFlag.class);
+        if ((flags & CMD_FLAG_FUA) != 0) {
+            result.add(WriteFlag.FUA);
+        }
+        if ((flags & CMD_FLAG_NO_HOLE) == 0) {
+            result.add(WriteFlag.MAY_UNMAP);
+        }
+        if ((flags & CMD_FLAG_FAST_ZERO) != 0) {
+            result.add(WriteFlag.FAST);
+        }
+        return result;
+    }
+
+    private void fail(int errno, String reason) {
+        error = errno;
+        message = reason;
+    }
+
+    private String describe() {
+        return gate.description();
+    }
+}

@@ -1,0 +1,52 @@
+package dev.lockstep.nbd.server;
+
+import dev.lockstep.nbd.NbdProtocol;
+
+import java.time.Duration;
+
+/// How a server behaves towards all of its clients.
+///
+/// @param maxConnections further clients wait in the listen queue; with 1, clients are told that an
+///     export takes one connection
+/// @param eventLoops threads that serve sockets
+/// @param handshakeDeadline a client that has not finished its handshake by then is dropped
+/// @param spin how long an event loop keeps polling after it had work before it sleeps: it buys
+///     the shorter wake-up of a client that has few requests in flight with processor time
+public record ServerOptions(
+        int maxConnections, int eventLoops, Duration handshakeDeadline, Duration spin) {
+    /// Far more than any client opens; each costs a file descriptor and a few KiB while idle.
+    public static final int CONNECTIONS_DEFAULT = 1000;
+
+    /// One loop, since a loop outruns what one client can ask.
+    public static final ServerOptions DEFAULT =
+            new ServerOptions(
+                    CONNECTIONS_DEFAULT, 1, NbdProtocol.HANDSHAKE_DEADLINE, Duration.ZERO);
+
+    /// Checks the numbers.
+    public ServerOptions {
+        if (maxConnections < 1 || eventLoops < 1) {
+            throw new IllegalArgumentException(
+                    "a server needs at least one connection and one event loop");
+        }
+    }
+
+    /// The same with another limit of connections.
+    public ServerOptions withMaxConnections(int limit) {
+        return new ServerOptions(limit, eventLoops, handshakeDeadline, spin);
+    }
+
+    /// The same with another number of event loops.
+    public ServerOptions withEventLoops(int loops) {
+        return new ServerOptions(maxConnections, loops, handshakeDeadline, spin);
+    }
+
+    /// The same with another deadline for handshakes.
+    public ServerOptions withHandshakeDeadline(Duration deadline) {
+        return new ServerOptions(maxConnections, eventLoops, deadline, spin);
+    }
+
+    /// The same with another time to spin.
+    public ServerOptions withSpin(Duration time) {
+        return new ServerOptions(maxConnections, eventLoops, handshakeDeadline, time);
+    }
+}
