@@ -47,10 +47,23 @@ record Child(BlockDevice device, BlockDevice aligned, long size, Capabilities ca
 
     /// Where the device cannot begin the write as it is, awaiting it does the whole of it.
     Pending startWrite(long offset, ByteBuffer source, Set<WriteFlag> flags) {
-        boolean asItIs = capabilities.fua() == Support.NATIVE || !flags.contains(WriteFlag.FUA);
-        return asItIs && aligned instanceof Startable startable
+        return honours(flags) && aligned instanceof Startable startable
                 ? startable.startWrite(offset, source, flags)
                 : () -> write(offset, source, flags);
+    }
+
+    Pending startZero(long offset, long length, Set<WriteFlag> flags) {
+        return capabilities.zero() == Support.NATIVE
+                        && length <= Startable.ZERO_BYTES_MAX
+                        && honours(flags)
+                        && !flags.contains(WriteFlag.FAST)
+                        && aligned instanceof Startable startable
+                ? startable.startZero(offset, length, flags)
+                : () -> zero(offset, length, flags);
+    }
+
+    private boolean honours(Set<WriteFlag> flags) {
+        return capabilities.fua() == Support.NATIVE || !flags.contains(WriteFlag.FUA);
     }
 
     Pending startFlush() {

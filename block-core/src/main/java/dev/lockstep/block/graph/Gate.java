@@ -205,6 +205,18 @@ public final class Gate implements BlockDevice {
         return new Entered(child.startWrite(offset, source, flags));
     }
 
+    /// Begins a zero, as [#startWrite] begins a write.
+    ///
+    /// @throws BlockException if it was not begun, so that there is nothing to await
+    public Pending startZero(long offset, long length, Set<WriteFlag> flags) throws BlockException {
+        checkWrite("zero", offset, length);
+        if (length == 0) {
+            return () -> {};
+        }
+        Child child = enter();
+        return new Entered(child.startZero(offset, length, flags));
+    }
+
     /// Begins a flush, as [#startWrite] begins a write.
     ///
     /// @throws BlockException if it was not begun, so that there is nothing to await

@@ -13,8 +13,15 @@ import java.util.Set;
 /// Beginning a request never fails and never blocks for long: what goes wrong is thrown by
 /// [Pending#await].
 public interface Startable extends BlockDevice {
+    /// The longest zero that is begun at once: NBD's length field ends below 4 GiB.
+    long ZERO_BYTES_MAX = 1 << 30;
+
     /// Begins what [BlockDevice#write] does as a whole.
     Pending startWrite(long offset, ByteBuffer source, Set<WriteFlag> flags);
+
+    /// Begins what [BlockDevice#zero] does as a whole, for at most [#ZERO_BYTES_MAX] and without
+    /// [WriteFlag#FAST].
+    Pending startZero(long offset, long length, Set<WriteFlag> flags);
 
     /// Begins what [BlockDevice#flush] does as a whole.
     Pending startFlush();

@@ -21,14 +21,9 @@ final class Attempt {
         this.replica = replica;
     }
 
-    /// Begins a request on the peer.
+    /// Begins the request on the peer.
     interface BeginOnPeer {
         Pending begin(Gate peer) throws BlockException;
-    }
-
-    /// Does a request on the peer.
-    interface OnPeer {
-        void run(Gate peer) throws BlockException;
     }
 
     /// Does the request on the local disk.
@@ -48,10 +43,10 @@ final class Attempt {
     }
 
     /// Does the request on the local disk and then on the peer, unless the local disk refused it.
-    Attempt runInTurn(OnLocal onLocal, OnPeer onPeer) {
+    Attempt runInTurn(OnLocal onLocal, BeginOnPeer onPeer) {
         tryLocal(onLocal);
         if (!refused()) {
-            begin(peer -> () -> onPeer.run(peer));
+            begin(onPeer);
             awaitPeer();
         }
         return this;

@@ -10,6 +10,9 @@ import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Abortable;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.colo.machine.Acknowledgement;
+import dev.lockstep.colo.primary.PairListener.Failure;
+import dev.lockstep.colo.primary.PairListener.Operation;
 
 import org.jspecify.annotations.Nullable;
 
@@ -25,9 +28,10 @@ import java.util.function.UnaryOperator;
 ///
 /// **Policy.** Reads come from the local disk. A write, zero, discard or flush is acknowledged once
 /// the local disk and the peer have done it, or the local disk has done it and the runtime has
-/// permitted that ([Permission#LOCAL_ONLY]), which it does only after it has stored that the peer
-/// is stale. A failure of the local disk is the guest's to hear. A failure of the peer is never the
-/// guest's: the edge is failed, the runtime is told, and the request waits for its decision.
+/// permitted that ([Acknowledgement#LOCAL_ONLY]), which it does only after it has stored that the
+/// peer is stale. A failure of the local disk is the guest's to hear. A failure of the peer is
+/// never the guest's: the edge is failed, the runtime is told, and the request waits for its
+/// decision.
 ///
 /// **Order.** Requests that change overlapping bytes run one after the other, each on both
 /// children, because two children may otherwise apply them in opposite order and differ for ever. A
@@ -56,14 +60,14 @@ public final class PairDevice implements BlockDevice, Abortable {
     private final ReentrantLock lock = new ReentrantLock();
 
     private final Condition decided = lock.newCondition();
-    private volatile Policy policy = new Policy(Permission.LOCAL_ONLY, null);
+    private volatile Policy policy = new Policy(Acknowledgement.LOCAL_ONLY, null);
     private volatile @Nullable BlockException aborted;
 
     /// What requests look at, once each.
-    private record Policy(Permission permission, @Nullable Replica replica) {
+    private record Policy(Acknowledgement needed, @Nullable Replica replica) {
         /// Whether a request may be acknowledged that is on the local disk, but not on `missed`.
         boolean permits(@Nullable Replica missed) {
-            return switch (permission) {
+            return switch (needed) {
                 case LOCAL_ONLY -> true;
                 case BOTH -> replica != null && replica != missed;
                 case HOLD -> false;
@@ -134,14 +138,14 @@ public final class PairDevice implements BlockDevice, Abortable {
                                     () -> writeLocal(offset, source, flags));
             remember(attempt, offset, length);
         }
-        settle(attempt);
+        settle(attempt, Operation.WRITE, offset, length);
     }
 
     /// Inline only while there is no peer to wait for.
     @Override
     public boolean writeNow(long offset, ByteBuffer source) throws BlockException {
         Policy now = policy;
-        if (now.replica != null || now.permission != Permission.LOCAL_ONLY) {
+        if (now.replica != null || now.needed != Acknowledgement.LOCAL_ONLY) {
             return false;
         }
         int length = source.remaining();
@@ -181,12 +185,23 @@ public final class PairDevice implements BlockDevice, Abortable {
     @Override
     public void flush() throws BlockException {
         awaitNoHold();
-        ClusterSet covered = lacking.beginFlush();
-        Attempt attempt = new Attempt(policy.replica).runTogether(Gate::startFlush, local::flush);
-        Replica replica = attempt.replica;
-        lacking.endFlush(covered, attempt.onBoth() && replica != null && replica.whole);
-        settle(attempt);
+        Attempt attempt = flushBoth();
+        settle(attempt, Operation.FLUSH, 0, 0);
     }
+
+    /// Flushes for the runtime, which makes the decisions and so waits for none. A failure of the
+    /// peer is reported as ever.
+    ///
+    /// @return what failed; a missing peer does not
+    public FlushOutcome flushNow() {
+        Attempt attempt = flushBoth();
+        reportPeer(attempt, Operation.FLUSH, 0, 0);
+        return new FlushOutcome(attempt.localFailure, attempt.peerFailure);
+    }
+
+    /// How a flush of both sides ended: each failure or null.
+    public record FlushOutcome(
+            @Nullable BlockException localFailure, @Nullable BlockException peerFailure) {}
 
     /// Does nothing: the children belong to whoever opened them.
     @Override
@@ -203,7 +218,7 @@ public final class PairDevice implements BlockDevice, Abortable {
                             .formatted(description(), size(), peer.description(), peer.size()));
         }
         Replica replica = new Replica(peer, whole);
-        change(now -> new Policy(now.permission, replica));
+        change(now -> new Policy(now.needed, replica));
     }
 
     /// Says that the whole disk has been copied to the peer that is attached.
@@ -216,12 +231,12 @@ public final class PairDevice implements BlockDevice, Abortable {
 
     /// Leaves the peer alone from now on. Nobody closes it before its gate is quiet.
     public void detach() {
-        change(now -> new Policy(now.permission, null));
+        change(now -> new Policy(now.needed, null));
     }
 
     /// Decides what requests need from now on, those that wait for a decision included.
-    public void permit(Permission permission) {
-        change(now -> new Policy(permission, now.replica));
+    public void permit(Acknowledgement needed) {
+        change(now -> new Policy(needed, now.replica));
     }
 
     /// Gives the attached peer up, as a request does that fails on it. The listener is not told.
@@ -279,7 +294,7 @@ public final class PairDevice implements BlockDevice, Abortable {
     void copy(long offset, int length, ByteBuffer buffer) throws BlockException {
         try (var _ = ranges.exclusive(offset, length)) {
             if (readsAsZeroes(offset, length)) {
-                onPeer(peer -> peer.zero(offset, length, WriteFlag.UNMAP));
+                onPeer(offset, length, peer -> peer.zero(offset, length, WriteFlag.UNMAP));
             } else {
                 copyHeld(offset, length, buffer);
             }
@@ -297,7 +312,7 @@ public final class PairDevice implements BlockDevice, Abortable {
             if (!readsAsZeroes(offset, length)) {
                 return false;
             }
-            onPeer(peer -> peer.zero(offset, length, WriteFlag.UNMAP));
+            onPeer(offset, length, peer -> peer.zero(offset, length, WriteFlag.UNMAP));
             return true;
         }
     }
@@ -307,9 +322,9 @@ public final class PairDevice implements BlockDevice, Abortable {
         local.read(offset, buffer);
         buffer.flip();
         if (Zeroes.fill(buffer)) {
-            onPeer(peer -> peer.zero(offset, length, WriteFlag.UNMAP));
+            onPeer(offset, length, peer -> peer.zero(offset, length, WriteFlag.UNMAP));
         } else {
-            onPeer(peer -> peer.write(offset, buffer, WriteFlag.NONE));
+            onPeer(offset, length, peer -> peer.write(offset, buffer, WriteFlag.NONE));
         }
     }
 
@@ -326,7 +341,12 @@ public final class PairDevice implements BlockDevice, Abortable {
         return true;
     }
 
-    private void onPeer(Attempt.OnPeer request) throws BlockException {
+    /// A request on the peer alone.
+    private interface PeerRequest {
+        void run(Gate peer) throws BlockException;
+    }
+
+    private void onPeer(long offset, long length, PeerRequest request) throws BlockException {
         Replica replica = policy.replica;
         if (replica == null) {
             throw new BlockException(Kind.GONE, description() + " has no peer");
@@ -334,9 +354,17 @@ public final class PairDevice implements BlockDevice, Abortable {
         try {
             request.run(replica.gate);
         } catch (BlockException e) {
-            lose(replica, e);
+            lose(replica, new Failure(Operation.WRITE, offset, length, e));
             throw e;
         }
+    }
+
+    private Attempt flushBoth() {
+        ClusterSet covered = lacking.beginFlush();
+        Attempt attempt = new Attempt(policy.replica).runTogether(Gate::startFlush, local::flush);
+        Replica replica = attempt.replica;
+        lacking.endFlush(covered, attempt.onBoth() && replica != null && replica.whole);
+        return attempt;
     }
 
     private void writeLocal(long offset, ByteBuffer source, Set<WriteFlag> flags)
@@ -349,17 +377,22 @@ public final class PairDevice implements BlockDevice, Abortable {
 
     private void zeroStep(long offset, long length, Set<WriteFlag> flags) throws BlockException {
         awaitNoHold();
-        Set<WriteFlag> onPeer = WriteFlag.without(flags, WriteFlag.FAST);
         Attempt attempt;
         try (var _ = ranges.exclusive(offset, length)) {
-            attempt =
-                    new Attempt(policy.replica)
-                            .runInTurn(
-                                    () -> local.zero(offset, length, flags),
-                                    peer -> peer.zero(offset, length, onPeer));
+            Attempt.BeginOnPeer onPeer =
+                    peer ->
+                            peer.startZero(
+                                    offset, length, WriteFlag.without(flags, WriteFlag.FAST));
+            Attempt.OnLocal onLocal = () -> local.zero(offset, length, flags);
+            attempt = new Attempt(policy.replica);
+            if (flags.contains(WriteFlag.FAST)) {
+                attempt.runInTurn(onLocal, onPeer);
+            } else {
+                attempt.runTogether(onPeer, onLocal);
+            }
             remember(attempt, offset, length);
         }
-        settle(attempt);
+        settle(attempt, Operation.WRITE, offset, length);
     }
 
     private void checkFastZero(long offset, long length) throws BlockException {
@@ -390,33 +423,37 @@ public final class PairDevice implements BlockDevice, Abortable {
     }
 
     /// Throws what the guest must hear, and returns when the request may be acknowledged.
-    private void settle(Attempt attempt) throws BlockException {
-        Replica replica = attempt.replica;
-        if (replica != null && attempt.peerFailure != null) {
-            lose(replica, attempt.peerFailure);
-        }
-        if (attempt.refused()) {
-            throw attempt.localFailure;
-        }
-        if (attempt.localFailure != null) {
-            listener.localFailed(attempt.localFailure);
-            throw attempt.localFailure;
+    private void settle(Attempt attempt, Operation operation, long offset, long length)
+            throws BlockException {
+        reportPeer(attempt, operation, offset, length);
+        BlockException local = attempt.localFailure;
+        if (local != null) {
+            if (!attempt.refused()) {
+                listener.localFailed(new Failure(operation, offset, length, local));
+            }
+            throw local;
         }
         if (!attempt.onPeer()) {
-            awaitPermission(replica);
+            awaitAcknowledgement(attempt.replica);
         }
     }
 
-    private void lose(Replica replica, BlockException cause) {
-        if (replica.lose(cause)) {
-            listener.peerFailed(cause);
+    private void reportPeer(Attempt attempt, Operation operation, long offset, long length) {
+        if (attempt.replica != null && attempt.peerFailure != null) {
+            lose(attempt.replica, new Failure(operation, offset, length, attempt.peerFailure));
+        }
+    }
+
+    private void lose(Replica replica, Failure failure) {
+        if (replica.lose(failure.cause())) {
+            listener.peerFailed(replica.gate, failure);
         }
     }
 
     /// @param missed the peer that did not do the request, or null if there was none. Another peer,
     ///     attached since, is given it by the copy that makes it whole
-    private void awaitPermission(@Nullable Replica missed) throws BlockException {
-        if (policy.permission == Permission.LOCAL_ONLY) {
+    private void awaitAcknowledgement(@Nullable Replica missed) throws BlockException {
+        if (policy.needed == Acknowledgement.LOCAL_ONLY) {
             return;
         }
         awaitUntil(now -> now.permits(missed));
@@ -424,8 +461,8 @@ public final class PairDevice implements BlockDevice, Abortable {
 
     /// Keeps a new request from beginning while nothing is acknowledged anyway.
     private void awaitNoHold() throws BlockException {
-        if (policy.permission == Permission.HOLD) {
-            awaitUntil(now -> now.permission != Permission.HOLD);
+        if (policy.needed == Acknowledgement.HOLD) {
+            awaitUntil(now -> now.needed != Acknowledgement.HOLD);
         }
     }
 

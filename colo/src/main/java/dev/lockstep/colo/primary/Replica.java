@@ -21,14 +21,12 @@ final class Replica {
         this.whole = whole;
     }
 
-    /// Fails the edge, so that whatever is in flight on it ends soon.
+    /// Fails the edge, so that whatever is in flight on it ends soon and nothing succeeds on it any
+    /// more, whoever else is just doing the same.
     ///
     /// @return whether nobody had done so before
     boolean lose(BlockException cause) {
-        if (!lost.compareAndSet(false, true)) {
-            return false;
-        }
         gate.fail(cause);
-        return true;
+        return lost.compareAndSet(false, true);
     }
 }

@@ -13,7 +13,7 @@
 ///
 /// The peer comes and goes while the guest runs. A lost peer's gate is failed; the requests that it
 /// takes down wait, outside its count, for a decision that somebody else makes
-/// ([dev.lockstep.colo.primary.Permission]). A new peer is attached, after which every write
+/// ([dev.lockstep.colo.machine.Acknowledgement]). A new peer is attached, after which every write
 /// reaches it, and [dev.lockstep.colo.primary.InitialSync] copies what it lacks behind the running
 /// guest.
 @NullMarked

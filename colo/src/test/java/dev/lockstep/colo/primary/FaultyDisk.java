@@ -130,6 +130,11 @@ final class FaultyDisk implements Startable, Abortable {
     }
 
     @Override
+    public Pending startZero(long offset, long length, Set<WriteFlag> flags) {
+        return start(() -> zero(offset, length, flags));
+    }
+
+    @Override
     public Pending startFlush() {
         return start(this::flush);
     }

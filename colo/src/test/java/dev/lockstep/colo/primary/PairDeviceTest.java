@@ -11,6 +11,7 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.colo.machine.Acknowledgement;
 
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
@@ -37,17 +38,17 @@ class PairDeviceTest {
 
     /// Keeps what the pair says.
     private static final class Recorder implements PairListener {
-        final ConcurrentLinkedQueue<BlockException> peerFailures = new ConcurrentLinkedQueue<>();
-        final ConcurrentLinkedQueue<BlockException> localFailures = new ConcurrentLinkedQueue<>();
+        final ConcurrentLinkedQueue<Failure> peerFailures = new ConcurrentLinkedQueue<>();
+        final ConcurrentLinkedQueue<Failure> localFailures = new ConcurrentLinkedQueue<>();
 
         @Override
-        public void peerFailed(BlockException cause) {
-            peerFailures.add(cause);
+        public void peerFailed(Gate peer, Failure failure) {
+            peerFailures.add(failure);
         }
 
         @Override
-        public void localFailed(BlockException cause) {
-            localFailures.add(cause);
+        public void localFailed(Failure failure) {
+            localFailures.add(failure);
         }
     }
 
@@ -85,7 +86,7 @@ class PairDeviceTest {
 
     private void pairUp() {
         pair.attach(new Gate(far), true);
-        pair.permit(Permission.BOTH);
+        pair.permit(Acknowledgement.BOTH);
     }
 
     private static ByteBuffer bytes(int length, int value) {
@@ -146,7 +147,7 @@ class PairDeviceTest {
         Recorder told = new Recorder();
         PairDevice device = new PairDevice(new Gate(local), told);
         device.attach(new Gate(remote), true);
-        device.permit(Permission.BOTH);
+        device.permit(Acknowledgement.BOTH);
         AtomicInteger acknowledged = new AtomicInteger();
         List<Request> writers = new ArrayList<>();
         for (int i = 0; i < 6; i++) {
@@ -177,7 +178,7 @@ class PairDeviceTest {
                             return still;
                         });
         assertTrue(writers.stream().noneMatch(Request::done));
-        device.permit(Permission.LOCAL_ONLY);
+        device.permit(Acknowledgement.LOCAL_ONLY);
         device.detach();
         writers.forEach(Request::succeeds);
         assertEquals(360, acknowledged.get());
@@ -203,7 +204,7 @@ class PairDeviceTest {
         far.failure = new BlockException(Kind.IO, "no more");
         Request flush = new Request(guest::flush);
         flush.stillWaits();
-        pair.permit(Permission.LOCAL_ONLY);
+        pair.permit(Acknowledgement.LOCAL_ONLY);
         flush.succeeds();
         assertEquals(ClusterSet.CLUSTER_BYTES, pair.lackingBytes());
     }
@@ -236,7 +237,7 @@ class PairDeviceTest {
         far.failure = new BlockException(Kind.GONE, "cut");
         Request inFlight = new Request(() -> guest.write(0, bytes(512, 1), WriteFlag.NONE));
         await().until(() -> heard.peerFailures.size() == 1);
-        pair.permit(Permission.HOLD);
+        pair.permit(Acknowledgement.HOLD);
         pair.detach();
         Request later = new Request(() -> guest.write(512, bytes(512, 2), WriteFlag.NONE));
         later.stillWaits();
@@ -245,7 +246,7 @@ class PairDeviceTest {
         FaultyDisk next = new FaultyDisk("next", SIZE, 3);
         next.fill((byte) 0x55);
         pair.attach(new Gate(next), false);
-        pair.permit(Permission.BOTH);
+        pair.permit(Acknowledgement.BOTH);
         inFlight.succeeds();
         later.succeeds();
         new InitialSync(pair, (done, total) -> {}).run();
@@ -255,7 +256,7 @@ class PairDeviceTest {
     @Test
     void a_held_write_fails_when_nobody_will_decide_any_more() {
         pairUp();
-        pair.permit(Permission.HOLD);
+        pair.permit(Acknowledgement.HOLD);
         Request held = new Request(() -> guest.write(0, bytes(512, 1), WriteFlag.NONE));
         held.stillWaits();
         guest.fail(new BlockException(Kind.GONE, "the server stops"));
@@ -277,7 +278,7 @@ class PairDeviceTest {
             device.write(random.nextInt(18 << 20), bytes(5000, random.nextInt()), WriteFlag.NONE);
         }
         device.attach(new Gate(copy), false);
-        device.permit(Permission.BOTH);
+        device.permit(Acknowledgement.BOTH);
         List<Request> writers = new ArrayList<>();
         for (int i = 0; i < 4; i++) {
             Random own = new Random(random.nextLong());
@@ -304,7 +305,7 @@ class PairDeviceTest {
     @Test
     void a_copy_ends_with_the_first_failure_and_when_it_is_cancelled() {
         pair.attach(new Gate(far), false);
-        pair.permit(Permission.BOTH);
+        pair.permit(Acknowledgement.BOTH);
         InitialSync cancelled = new InitialSync(pair, (done, total) -> {});
         cancelled.cancel("the server stops");
         assertThrows(BlockException.class, cancelled::run);

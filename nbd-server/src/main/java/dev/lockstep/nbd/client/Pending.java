@@ -8,11 +8,12 @@ import java.util.List;
 ///
 /// It fails only in [#await], even if it could not be sent at all. Its buffer belongs to it until
 /// that has returned or thrown.
-public sealed interface Pending permits Request, Pending.All {
+public sealed interface Pending extends dev.lockstep.block.Pending permits Request, Pending.All {
     /// Returns once the server has done it. May be called by any thread, again, and by one at a
     /// time.
     ///
     /// @throws BlockException if it failed, as the blocking method would
+    @Override
     void await() throws BlockException;
 
     /// Whether [#await] would return or throw at once.

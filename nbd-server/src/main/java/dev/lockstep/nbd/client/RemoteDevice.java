@@ -1,6 +1,5 @@
 package dev.lockstep.nbd.client;
 
-import dev.lockstep.block.BlockDevice;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Capabilities;
@@ -8,6 +7,7 @@ import dev.lockstep.block.Capabilities.Support;
 import dev.lockstep.block.Extent;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Abortable;
+import dev.lockstep.block.graph.Startable;
 import dev.lockstep.nbd.NbdProtocol;
 
 import org.jspecify.annotations.Nullable;
@@ -28,7 +28,7 @@ import java.util.function.Consumer;
 /// Besides the blocking calls there is [#startWrite] and its kin, for a caller that has something
 /// else to do while the server works. The first connection that is lost fails the device for good.
 /// Interrupting a thread that is in one of its calls may cost the connection.
-public final class RemoteDevice implements BlockDevice, Abortable {
+public final class RemoteDevice implements Startable, Abortable {
     /// The longest zero, discard or status request; the length field ends before 4 GiB.
     private static final long RANGE_BYTES_MAX = 1 << 30;
 
@@ -192,17 +192,20 @@ public final class RemoteDevice implements BlockDevice, Abortable {
 
     /// Sends a [#write]; the source's position does not move, so that it can be written elsewhere
     /// meanwhile.
+    @Override
     public Pending startWrite(long offset, ByteBuffer source, Set<WriteFlag> flags) {
         return startTransfer(NbdProtocol.CMD_WRITE, fuaFlag(flags), offset, source);
     }
 
     /// Sends a [#zero] of at most 1 GiB without [WriteFlag#FAST].
+    @Override
     public Pending startZero(long offset, long length, Set<WriteFlag> flags) {
         int commandFlags = zeroFlags(flags) & ~NbdProtocol.CMD_FLAG_FAST_ZERO;
         return pick().start(NbdProtocol.CMD_WRITE_ZEROES, commandFlags, offset, length, null);
     }
 
     /// Sends a [#flush]. A server that has no flush keeps nothing back.
+    @Override
     public Pending startFlush() {
         return export.has(NbdProtocol.FLAG_SEND_FLUSH)
                 ? pick().start(NbdProtocol.CMD_FLUSH, 0, 0, 0, null)
