@@ -172,10 +172,9 @@ final class JsonStream {
     }
 
     private Item finish() {
-        ByteArrayOutputStream complete = document;
+        byte[] bytes = document.toByteArray();
         reset(State.BETWEEN);
         try {
-            byte[] bytes = complete.toByteArray();
             return new Item.Document(Json.parse(bytes, bytes.length));
         } catch (IOException e) {
             return new Item.Malformed(String.valueOf(e.getMessage()));
