@@ -23,7 +23,7 @@ final class Coverage {
     void add(long start, long bytes) throws ProtocolException {
         if (bytes <= 0 || start < 0 || start > length - bytes) {
             throw new ProtocolException(
-                    "a chunk of %d bytes at +%d in the reply to a read of %d"
+                    "a chunk of %d bytes at %+d in the reply to a read of %d"
                             .formatted(bytes, start, length));
         }
         int from = (int) start;

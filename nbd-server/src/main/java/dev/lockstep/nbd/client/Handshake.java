@@ -3,13 +3,17 @@ package dev.lockstep.nbd.client;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.nbd.NbdProtocol;
+import dev.lockstep.nbd.Option;
+import dev.lockstep.nbd.OptionCodec;
+import dev.lockstep.nbd.OptionReply;
+import dev.lockstep.nbd.OptionReplyCodec;
 
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.WritableByteChannel;
-import java.nio.charset.StandardCharsets;
+import java.util.List;
 
 /// The client's side of the newstyle handshake, from the greeting to the first request.
 ///
@@ -27,13 +31,6 @@ final class Handshake {
     private static final int MINIMUM_BLOCK_MAX = 64 << 10;
 
     private static final int PREFERRED_BLOCK_DEFAULT = 4096;
-
-    /// One reply to an option.
-    private record Reply(int type, ByteBuffer data) {
-        boolean isError() {
-            return (type & NbdProtocol.REP_FLAG_ERROR) != 0;
-        }
-    }
 
     private final Input input;
     private final WritableByteChannel output;
@@ -59,7 +56,7 @@ final class Handshake {
     ///
     /// @throws BlockException if the server refuses, with its reason
     /// @throws ProtocolException if it does not speak the protocol
-    Export run() throws IOException {
+    RemoteExport run() throws IOException {
         int greeting = greeting();
         boolean noZeroes = (greeting & NbdProtocol.FLAG_NO_ZEROES) != 0;
         boolean fixed = (greeting & NbdProtocol.FLAG_FIXED_NEWSTYLE) != 0;
@@ -67,9 +64,10 @@ final class Handshake {
                 ByteBuffer.allocate(4)
                         .putInt(
                                 (fixed ? NbdProtocol.FLAG_C_FIXED_NEWSTYLE : 0)
-                                        | (noZeroes ? NbdProtocol.FLAG_C_NO_ZEROES : 0)));
+                                        | (noZeroes ? NbdProtocol.FLAG_C_NO_ZEROES : 0))
+                        .flip());
         if (fixed) {
-            structured = isAccepted(NbdProtocol.OPT_STRUCTURED_REPLY, ByteBuffer.allocate(0));
+            structured = isAccepted(new Option.StructuredReply());
             if (structured) {
                 chooseContext();
             }
@@ -100,26 +98,15 @@ final class Handshake {
 
     /// Asks for `base:allocation`; a server without it is asked for nothing else.
     private void chooseContext() throws IOException {
-        byte[] export = name.getBytes(StandardCharsets.UTF_8);
-        byte[] query = NbdProtocol.META_BASE_ALLOCATION.getBytes(StandardCharsets.UTF_8);
-        sendOption(
-                NbdProtocol.OPT_SET_META_CONTEXT,
-                ByteBuffer.allocate(4 + export.length + 4 + 4 + query.length)
-                        .putInt(export.length)
-                        .put(export)
-                        .putInt(1)
-                        .putInt(query.length)
-                        .put(query));
+        Option option = new Option.SetMetaContext(name, List.of(NbdProtocol.META_BASE_ALLOCATION));
+        send(OptionCodec.encode(option));
         for (int count = 0; count < REPLIES_MAX; count++) {
-            Reply reply = reply(NbdProtocol.OPT_SET_META_CONTEXT);
-            if (reply.isError() || reply.type() == NbdProtocol.REP_ACK) {
+            OptionReply reply = reply(option);
+            if (reply.isLast()) {
                 return;
             }
-            if (reply.type() != NbdProtocol.REP_META_CONTEXT || reply.data().remaining() < 4) {
-                throw new ProtocolException("a malformed reply to SET_META_CONTEXT");
-            }
-            int id = reply.data().getInt();
-            if (text(reply.data()).equals(NbdProtocol.META_BASE_ALLOCATION)) {
+            if (reply instanceof OptionReply.MetaContext(int id, String context)
+                    && context.equals(NbdProtocol.META_BASE_ALLOCATION)) {
                 allocationContext = id;
             }
         }
@@ -130,64 +117,52 @@ final class Handshake {
     ///
     /// @return false if the server does not know GO
     private boolean go() throws IOException {
-        byte[] export = name.getBytes(StandardCharsets.UTF_8);
-        sendOption(
-                NbdProtocol.OPT_GO,
-                ByteBuffer.allocate(4 + export.length + 2 + 2)
-                        .putInt(export.length)
-                        .put(export)
-                        .putShort((short) 1)
-                        .putShort((short) NbdProtocol.INFO_BLOCK_SIZE));
+        Option option = new Option.Go(name, List.of(NbdProtocol.INFO_BLOCK_SIZE));
+        send(OptionCodec.encode(option));
         for (int count = 0; count < REPLIES_MAX; count++) {
-            Reply reply = reply(NbdProtocol.OPT_GO);
-            if (reply.type() == NbdProtocol.REP_ERR_UNSUP) {
-                return false;
+            switch (reply(option)) {
+                case OptionReply.Ack _ -> {
+                    return true;
+                }
+                case OptionReply.Refusal refusal -> {
+                    if (refusal.type() == NbdProtocol.REP_ERR_UNSUP) {
+                        return false;
+                    }
+                    throw refused(refusal);
+                }
+                case OptionReply.InfoExport(long bytes, int transmissionFlags) -> {
+                    size = bytes;
+                    flags = transmissionFlags;
+                }
+                case OptionReply.InfoBlockSize sizes -> blockSizes(sizes);
+                case OptionReply.InfoName _,
+                        OptionReply.InfoDescription _,
+                        OptionReply.MetaContext _,
+                        OptionReply.Server _,
+                        OptionReply.Unknown _ -> {}
             }
-            if (reply.isError()) {
-                throw refusal(reply);
-            }
-            if (reply.type() == NbdProtocol.REP_ACK) {
-                return true;
-            }
-            if (reply.type() != NbdProtocol.REP_INFO || reply.data().remaining() < 2) {
-                throw new ProtocolException("a malformed reply to GO");
-            }
-            info(reply.data());
         }
         throw tooManyReplies();
     }
 
-    private void info(ByteBuffer data) throws ProtocolException {
-        int type = data.getShort() & 0xffff;
-        if (type == NbdProtocol.INFO_EXPORT && data.remaining() == 8 + 2) {
-            size = data.getLong();
-            flags = data.getShort() & 0xffff;
-        } else if (type == NbdProtocol.INFO_BLOCK_SIZE && data.remaining() == 3 * 4) {
-            blockSizes(data.getInt(), data.getInt(), data.getInt());
-        } else if (type == NbdProtocol.INFO_EXPORT || type == NbdProtocol.INFO_BLOCK_SIZE) {
-            throw new ProtocolException("a malformed item of information about the export");
-        }
-    }
-
-    private void blockSizes(int minimum, int preferred, int maximum) throws ProtocolException {
-        long max = Integer.toUnsignedLong(maximum);
+    private void blockSizes(OptionReply.InfoBlockSize sizes) throws ProtocolException {
+        int minimum = sizes.minimum();
         if (Integer.bitCount(minimum) != 1
                 || minimum < 0
                 || minimum > MINIMUM_BLOCK_MAX
-                || Integer.bitCount(preferred) != 1
-                || preferred < minimum
-                || max < minimum) {
-            throw new ProtocolException(
-                    "block sizes of %d, %d and %d bytes".formatted(minimum, preferred, max));
+                || Integer.bitCount(sizes.preferred()) != 1
+                || sizes.preferred() < minimum
+                || sizes.maximum() < minimum) {
+            throw new ProtocolException("block sizes that make no sense: " + sizes);
         }
         minimumBlock = minimum;
-        preferredBlock = preferred;
-        long usable = Math.min(max, NbdProtocol.PAYLOAD_BYTES_MAX);
+        preferredBlock = sizes.preferred();
+        long usable = Math.min(sizes.maximum(), NbdProtocol.PAYLOAD_BYTES_MAX);
         payloadMax = (int) (usable - usable % minimum);
     }
 
     private void exportName(boolean noZeroes) throws IOException {
-        sendOption(NbdProtocol.OPT_EXPORT_NAME, StandardCharsets.UTF_8.encode(name).compact());
+        send(OptionCodec.encode(new Option.ExportName(name)));
         ByteBuffer answer;
         try {
             answer = input.need(8 + 2);
@@ -199,7 +174,7 @@ final class Handshake {
         input.skip(noZeroes ? 0 : NbdProtocol.EXPORT_NAME_PADDING_BYTES);
     }
 
-    private Export checked() throws IOException {
+    private RemoteExport checked() throws IOException {
         if (size < 0) {
             throw new ProtocolException("it never told the export's size, or one beyond 2^63");
         }
@@ -209,7 +184,7 @@ final class Handshake {
                     "the export's size of %d bytes is no multiple of the server's block size %d"
                             .formatted(size, minimumBlock));
         }
-        return new Export(
+        return new RemoteExport(
                 size,
                 flags,
                 minimumBlock,
@@ -219,51 +194,38 @@ final class Handshake {
                 allocationContext);
     }
 
-    private boolean isAccepted(int option, ByteBuffer data) throws IOException {
-        sendOption(option, data);
-        return reply(option).type() == NbdProtocol.REP_ACK;
+    private boolean isAccepted(Option option) throws IOException {
+        send(OptionCodec.encode(option));
+        return reply(option) instanceof OptionReply.Ack;
     }
 
-    /// Sends an option with the bytes that were put into `data`.
-    private void sendOption(int option, ByteBuffer data) throws IOException {
-        data.flip();
-        send(
-                ByteBuffer.allocate(NbdProtocol.OPTION_HEADER_BYTES + data.remaining())
-                        .putLong(NbdProtocol.OPTION_MAGIC)
-                        .putInt(option)
-                        .putInt(data.remaining())
-                        .put(data));
-    }
-
-    private void send(ByteBuffer filled) throws IOException {
-        filled.flip();
-        while (filled.hasRemaining()) {
-            output.write(filled);
+    private void send(ByteBuffer bytes) throws IOException {
+        while (bytes.hasRemaining()) {
+            output.write(bytes);
         }
     }
 
-    private Reply reply(int option) throws IOException {
+    private OptionReply reply(Option option) throws IOException {
         ByteBuffer header = input.need(NbdProtocol.OPTION_REPLY_HEADER_BYTES);
         long magic = header.getLong();
         int answered = header.getInt();
         int type = header.getInt();
         long length = Integer.toUnsignedLong(header.getInt());
-        if (magic != NbdProtocol.OPTION_REPLY_MAGIC || answered != option) {
-            throw new ProtocolException("what came is no reply to option %d".formatted(option));
+        if (magic != NbdProtocol.OPTION_REPLY_MAGIC || answered != option.code()) {
+            throw new ProtocolException("what came is no reply to %s".formatted(option));
         }
         if (length > REPLY_BYTES_MAX) {
-            throw new ProtocolException(
-                    "a reply of %d bytes to option %d".formatted(length, option));
+            throw new ProtocolException("a reply of %d bytes to %s".formatted(length, option));
         }
         byte[] data = new byte[(int) length];
         input.readInto(ByteBuffer.wrap(data));
-        return new Reply(type, ByteBuffer.wrap(data));
+        return OptionReplyCodec.decode(type, ByteBuffer.wrap(data));
     }
 
-    private BlockException refusal(Reply reply) {
-        String words = text(reply.data());
+    private BlockException refused(OptionReply.Refusal refusal) {
+        String words = Incoming.printable(refusal.message());
         String why = words.isEmpty() ? "" : " (the server says: %s)".formatted(words);
-        return switch (reply.type()) {
+        return switch (refusal.type()) {
             case NbdProtocol.REP_ERR_UNKNOWN ->
                     new BlockException(
                             Kind.INVALID, "the server has no export '%s'%s".formatted(name, why));
@@ -279,14 +241,10 @@ final class Handshake {
                             Kind.INVALID,
                             "the server refuses the export '%s' with error %d%s"
                                     .formatted(
-                                            name, reply.type() & ~NbdProtocol.REP_FLAG_ERROR, why));
+                                            name,
+                                            refusal.type() & ~NbdProtocol.REP_FLAG_ERROR,
+                                            why));
         };
-    }
-
-    private static String text(ByteBuffer data) {
-        byte[] bytes = new byte[data.remaining()];
-        data.get(bytes);
-        return Incoming.printable(bytes);
     }
 
     private static ProtocolException tooManyReplies() {

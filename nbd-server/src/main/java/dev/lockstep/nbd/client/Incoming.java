@@ -26,9 +26,9 @@ final class Incoming {
 
     private final InFlight inFlight;
     private final Input input;
-    private final Export export;
+    private final RemoteExport export;
 
-    Incoming(InFlight inFlight, Input input, Export export) {
+    Incoming(InFlight inFlight, Input input, RemoteExport export) {
         this.inFlight = inFlight;
         this.input = input;
         this.export = export;
@@ -231,7 +231,7 @@ final class Incoming {
         body.get(message).position(end);
         if (request.errno == 0) {
             request.errno = errno;
-            request.errorMessage = printable(message);
+            request.errorMessage = printable(new String(message, StandardCharsets.UTF_8));
         }
     }
 
@@ -259,7 +259,7 @@ final class Incoming {
     }
 
     /// A server's words without what could disturb a terminal or a log.
-    static String printable(byte[] utf8) {
-        return new String(utf8, StandardCharsets.UTF_8).replaceAll("\\p{Cntrl}+", " ").strip();
+    static String printable(String words) {
+        return words.replaceAll("\\p{Cntrl}+", " ").strip();
     }
 }

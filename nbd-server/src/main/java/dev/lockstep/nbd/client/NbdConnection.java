@@ -29,7 +29,7 @@ public final class NbdConnection implements AutoCloseable {
     private final boolean strict;
     private final SocketChannel channel;
     private final Consumer<BlockException> onLoss;
-    private final Export export;
+    private final RemoteExport export;
     private final InFlight inFlight;
     private final Outgoing outgoing;
     private final Thread reader;
@@ -41,7 +41,7 @@ public final class NbdConnection implements AutoCloseable {
             boolean strict,
             SocketChannel channel,
             Input input,
-            Export export,
+            RemoteExport export,
             Consumer<BlockException> onLoss) {
         this.options = options;
         this.strict = strict;
@@ -117,7 +117,7 @@ public final class NbdConnection implements AutoCloseable {
             channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
         }
         Input input = new Input(channel);
-        Export export = new Handshake(input, channel, options.export()).run();
+        RemoteExport export = new Handshake(input, channel, options.export()).run();
         return new NbdConnection(options, strict, channel, input, export, onLoss);
     }
 
@@ -142,7 +142,7 @@ public final class NbdConnection implements AutoCloseable {
     }
 
     /// What the server said about the export.
-    public Export export() {
+    public RemoteExport export() {
         return export;
     }
 

@@ -43,7 +43,7 @@ public final class RemoteDevice implements Startable, Abortable {
     /// Grows while the device is being opened, and is never changed again.
     private final List<NbdConnection> connections = new CopyOnWriteArrayList<>();
 
-    private final Export export;
+    private final RemoteExport export;
     private final Thread watchdog;
     private volatile boolean closed;
 
@@ -73,7 +73,7 @@ public final class RemoteDevice implements Startable, Abortable {
         }
     }
 
-    private Export connect() throws BlockException {
+    private RemoteExport connect() throws BlockException {
         NbdConnection connection = NbdConnection.connect(options, this::lose);
         connections.add(connection);
         BlockException lost = failure.get();

@@ -13,7 +13,7 @@ import org.jspecify.annotations.Nullable;
 /// @param payloadMax the longest read or write in one request; a multiple of `minimumBlock`
 /// @param structured whether replies are structured
 /// @param allocationContext the id of `base:allocation` in BLOCK_STATUS, or null without it
-public record Export(
+public record RemoteExport(
         long size,
         int flags,
         int minimumBlock,

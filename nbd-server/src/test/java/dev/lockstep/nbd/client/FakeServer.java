@@ -1,0 +1,212 @@
+package dev.lockstep.nbd.client;
+
+import dev.lockstep.nbd.Address;
+import dev.lockstep.nbd.NbdProtocol;
+import dev.lockstep.nbd.NbdUri;
+import dev.lockstep.nbd.OptionReply;
+import dev.lockstep.nbd.OptionReplyCodec;
+
+import java.io.BufferedOutputStream;
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
+import java.nio.ByteBuffer;
+
+/// A server of one connection that does what a test tells it, however wrong. When the script has
+/// ended, it holds the connection open until the client hangs up.
+final class FakeServer implements AutoCloseable {
+    static final long SIZE = 1 << 20;
+    static final int CONTEXT = 7;
+
+    private final ServerSocket listener;
+
+    /// What the server does with its connection.
+    interface Script {
+        void run(Wire wire) throws IOException;
+    }
+
+    FakeServer(Script script) throws IOException {
+        listener = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
+        Thread.startVirtualThread(() -> serve(script));
+    }
+
+    /// A server that negotiates well and then follows the script.
+    static FakeServer afterHandshake(boolean structured, Script script) throws IOException {
+        return new FakeServer(
+                wire -> {
+                    wire.handshake(structured);
+                    script.run(wire);
+                });
+    }
+
+    RemoteOptions options() {
+        return RemoteOptions.of(
+                new NbdUri(new Address.Tcp("127.0.0.1", listener.getLocalPort()), "x"));
+    }
+
+    private void serve(Script script) {
+        try (Socket socket = listener.accept()) {
+            socket.setTcpNoDelay(true);
+            Wire wire = new Wire(socket);
+            script.run(wire);
+            wire.out.flush();
+            while (wire.in.read() >= 0) {
+                // Whatever else the client sends is not answered.
+            }
+        } catch (IOException _) {
+            // The client hung up, which is what most scripts provoke.
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        listener.close();
+    }
+
+    /// A request as it came.
+    record Received(int flags, int command, long cookie, long offset, int length) {}
+
+    /// The connection, with words for what servers say.
+    static final class Wire {
+        final DataInputStream in;
+        final DataOutputStream out;
+        private final Socket socket;
+
+        Wire(Socket socket) throws IOException {
+            this.socket = socket;
+            in = new DataInputStream(socket.getInputStream());
+            out = new DataOutputStream(new BufferedOutputStream(socket.getOutputStream()));
+        }
+
+        void greet() throws IOException {
+            out.writeLong(NbdProtocol.INIT_MAGIC);
+            out.writeLong(NbdProtocol.OPTION_MAGIC);
+            out.writeShort(NbdProtocol.FLAG_FIXED_NEWSTYLE | NbdProtocol.FLAG_NO_ZEROES);
+            out.flush();
+            in.readInt();
+        }
+
+        /// Reads an option and returns its number.
+        int option() throws IOException {
+            in.readLong();
+            int code = in.readInt();
+            in.readNBytes(in.readInt());
+            return code;
+        }
+
+        void answer(int option, OptionReply reply) throws IOException {
+            ByteBuffer bytes = OptionReplyCodec.encode(option, reply);
+            byte[] message = new byte[bytes.remaining()];
+            bytes.get(message);
+            out.write(message);
+            out.flush();
+        }
+
+        void handshake(boolean structured) throws IOException {
+            greet();
+            while (true) {
+                int option = option();
+                switch (option) {
+                    case NbdProtocol.OPT_STRUCTURED_REPLY ->
+                            answer(
+                                    option,
+                                    structured
+                                            ? new OptionReply.Ack()
+                                            : new OptionReply.Refusal(
+                                                    NbdProtocol.REP_ERR_UNSUP, ""));
+                    case NbdProtocol.OPT_SET_META_CONTEXT -> {
+                        answer(
+                                option,
+                                new OptionReply.MetaContext(
+                                        CONTEXT, NbdProtocol.META_BASE_ALLOCATION));
+                        answer(option, new OptionReply.Ack());
+                    }
+                    default -> {
+                        answer(
+                                option,
+                                new OptionReply.InfoExport(
+                                        SIZE,
+                                        NbdProtocol.FLAG_HAS_FLAGS | NbdProtocol.FLAG_SEND_FLUSH));
+                        answer(option, new OptionReply.Ack());
+                        return;
+                    }
+                }
+            }
+        }
+
+        /// Reads a request, the payload of a write included.
+        Received request() throws IOException {
+            in.readInt();
+            Received received =
+                    new Received(
+                            in.readUnsignedShort(),
+                            in.readUnsignedShort(),
+                            in.readLong(),
+                            in.readLong(),
+                            in.readInt());
+            if (received.command() == NbdProtocol.CMD_WRITE) {
+                in.readNBytes(received.length());
+            }
+            return received;
+        }
+
+        void simple(long cookie, int errno) throws IOException {
+            out.writeInt(NbdProtocol.SIMPLE_REPLY_MAGIC);
+            out.writeInt(errno);
+            out.writeLong(cookie);
+            out.flush();
+        }
+
+        void chunk(int flags, int type, long cookie, byte[] body) throws IOException {
+            chunkHeader(flags, type, cookie, body.length);
+            out.write(body);
+            out.flush();
+        }
+
+        void chunkHeader(int flags, int type, long cookie, int length) throws IOException {
+            out.writeInt(NbdProtocol.STRUCTURED_REPLY_MAGIC);
+            out.writeShort(flags);
+            out.writeShort(type);
+            out.writeLong(cookie);
+            out.writeInt(length);
+            out.flush();
+        }
+
+        void data(boolean done, long cookie, long offset, byte[] bytes) throws IOException {
+            ByteBuffer body = ByteBuffer.allocate(8 + bytes.length).putLong(offset).put(bytes);
+            chunk(
+                    done ? NbdProtocol.REPLY_FLAG_DONE : 0,
+                    NbdProtocol.REPLY_TYPE_OFFSET_DATA,
+                    cookie,
+                    body.array());
+        }
+
+        void hole(boolean done, long cookie, long offset, int length) throws IOException {
+            chunk(
+                    done ? NbdProtocol.REPLY_FLAG_DONE : 0,
+                    NbdProtocol.REPLY_TYPE_OFFSET_HOLE,
+                    cookie,
+                    ByteBuffer.allocate(12).putLong(offset).putInt(length).array());
+        }
+
+        void status(long cookie, int... words) throws IOException {
+            ByteBuffer body = ByteBuffer.allocate(4 * words.length);
+            for (int word : words) {
+                body.putInt(word);
+            }
+            chunk(
+                    NbdProtocol.REPLY_FLAG_DONE,
+                    NbdProtocol.REPLY_TYPE_BLOCK_STATUS,
+                    cookie,
+                    body.array());
+        }
+
+        void hangUp() throws IOException {
+            out.flush();
+            socket.close();
+        }
+    }
+}
