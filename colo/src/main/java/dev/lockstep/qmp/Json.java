@@ -73,6 +73,11 @@ public final class Json {
         }
     }
 
+    /// One document on one line.
+    public static String text(JsonNode document) {
+        return document.toString();
+    }
+
     /// One document indented for people.
     public static String pretty(JsonNode document) {
         return document.toPrettyString();

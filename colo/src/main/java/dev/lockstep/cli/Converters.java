@@ -1,0 +1,77 @@
+package dev.lockstep.cli;
+
+import dev.lockstep.nbd.Address;
+import dev.lockstep.nbd.NbdUri;
+
+import picocli.CommandLine;
+import picocli.CommandLine.TypeConversionException;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Locale;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/// How the texts of a command line become values.
+final class Converters {
+    private static final Pattern BYTES = Pattern.compile("([0-9]{1,18})([kKmMgGtT]?)(?:i?[bB])?");
+    private static final Pattern SECONDS = Pattern.compile("[0-9]{1,9}(\\.[0-9]{1,9})?");
+
+    /// A number of bytes.
+    record Bytes(long count) {}
+
+    private Converters() {}
+
+    static void register(CommandLine commandLine) {
+        commandLine.registerConverter(Address.class, text -> refusing(text, Address::parse));
+        commandLine.registerConverter(NbdUri.class, text -> refusing(text, NbdUri::parse));
+        commandLine.registerConverter(Path.class, text -> refusing(text, Converters::path));
+        commandLine.registerConverter(Bytes.class, text -> refusing(text, Converters::bytes));
+        commandLine.registerConverter(Duration.class, text -> refusing(text, Converters::seconds));
+    }
+
+    static Bytes bytes(String text) {
+        Matcher matcher = BYTES.matcher(text);
+        if (!matcher.matches()) {
+            throw new IllegalArgumentException(
+                    "'%s' is no number of bytes: write 1048576, 1024K, 1M or 1G".formatted(text));
+        }
+        int shift =
+                switch (matcher.group(2).toUpperCase(Locale.ROOT)) {
+                    case "K" -> 10;
+                    case "M" -> 20;
+                    case "G" -> 30;
+                    case "T" -> 40;
+                    default -> 0;
+                };
+        long count = Long.parseLong(matcher.group(1));
+        if (count > Long.MAX_VALUE >> shift) {
+            throw new IllegalArgumentException("'%s' is more than 8 EiB".formatted(text));
+        }
+        return new Bytes(count << shift);
+    }
+
+    static Duration seconds(String text) {
+        if (!SECONDS.matcher(text).matches()) {
+            throw new IllegalArgumentException(
+                    "'%s' is no number of seconds: write 30 or 0.5".formatted(text));
+        }
+        return Duration.parse("PT%sS".formatted(text));
+    }
+
+    private static Path path(String text) {
+        if (text.isEmpty()) {
+            throw new IllegalArgumentException("an empty path names no file");
+        }
+        return Path.of(text);
+    }
+
+    private static <T> T refusing(String text, CommandLine.ITypeConverter<T> parse)
+            throws Exception {
+        try {
+            return parse.convert(text);
+        } catch (IllegalArgumentException e) {
+            throw new TypeConversionException(String.valueOf(e.getMessage()));
+        }
+    }
+}

@@ -1,0 +1,81 @@
+package dev.lockstep.cli;
+
+import org.jspecify.annotations.Nullable;
+
+import picocli.CommandLine;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ParseResult;
+import picocli.CommandLine.UnmatchedArgumentException;
+
+import java.io.IOException;
+import java.io.PrintStream;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Collectors;
+
+/// Tells a failure: one sentence on standard error, exit status 1.
+final class Failure {
+    static final int EXIT_STATUS = 1;
+
+    private Failure() {}
+
+    /// The command line could not be understood.
+    static int ofParsing(ParameterException e, String[] arguments) {
+        CommandLine command = e.getCommandLine();
+        String message = firstLine(e.getMessage());
+        if (e instanceof UnmatchedArgumentException unmatched) {
+            message = unmatched(command, unmatched);
+        }
+        return tell(command, message + seeHelp(command));
+    }
+
+    /// A command was understood and failed.
+    static int ofRunning(Exception e, CommandLine command, ParseResult parsed) {
+        String message = firstLine(e.getMessage());
+        return switch (e) {
+            case UsageError _ -> tell(command, message + seeHelp(command));
+            case IOException _ -> tell(command, message);
+            case InterruptedException _ -> tell(command, "interrupted");
+            default -> {
+                if (Log.isDebug()) {
+                    Log.stackTrace(e);
+                }
+                yield tell(
+                        command,
+                        "a bug in Lockstep, please report it (LOCKSTEP_LOG=debug shows more): "
+                                + e.getClass().getSimpleName()
+                                + (e.getMessage() == null ? "" : ": " + message));
+            }
+        };
+    }
+
+    private static int tell(CommandLine command, String sentence) {
+        PrintStream errors = System.err;
+        errors.println(command.getCommandSpec().qualifiedName() + ": " + sentence);
+        return EXIT_STATUS;
+    }
+
+    private static String seeHelp(CommandLine command) {
+        return "; see %s --help".formatted(command.getCommandSpec().qualifiedName());
+    }
+
+    private static String unmatched(CommandLine command, UnmatchedArgumentException e) {
+        String first = e.getUnmatched().getFirst();
+        boolean option = first.startsWith("-");
+        List<String> candidates = e.getSuggestions().stream().limit(1).toList();
+        String hint =
+                candidates.isEmpty() ? "" : ", did you mean '%s'?".formatted(candidates.getFirst());
+        String what =
+                option ? "option" : command.getSubcommands().isEmpty() ? "argument" : "command";
+        return "unknown %s '%s'%s".formatted(what, first, hint);
+    }
+
+    private static String firstLine(@Nullable String message) {
+        return Arrays.stream(String.valueOf(message).split("\\R"))
+                .map(String::strip)
+                .filter(line -> !line.isEmpty())
+                .limit(1)
+                .map(line -> line.endsWith(".") ? line.substring(0, line.length() - 1) : line)
+                .collect(Collectors.joining());
+    }
+}

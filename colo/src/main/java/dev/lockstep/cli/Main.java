@@ -1,0 +1,116 @@
+package dev.lockstep.cli;
+
+import dev.lockstep.colo.Release;
+
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.IVersionProvider;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
+import picocli.CommandLine.ParseResult;
+import picocli.CommandLine.RunLast;
+import picocli.CommandLine.Spec;
+
+import java.util.concurrent.Callable;
+
+/// The program.
+@Command(
+        name = "lockstep",
+        description =
+                "Serves virtual disks over NBD and keeps two hosts' copies of one in lockstep.",
+        subcommands = {NbdCommand.class, ColoCommand.class, DemoCommand.class},
+        footer = {
+            "",
+            "Examples:",
+            "  lockstep demo                        a pair, a crash, a failover: the whole story",
+            "  lockstep nbd -f raw -t disk.raw      serve a disk, as qemu-nbd does",
+            "  lockstep colo secondary --help       how to run a pair",
+            "",
+            "Every error is one sentence on standard error and exit status 1."
+        })
+public final class Main implements Callable<Integer> {
+
+    private static final String VERBOSE = "--verbose";
+
+    @Spec
+    @SuppressWarnings("NullAway.Init")
+    private CommandSpec spec;
+
+    /// What `--version` prints.
+    static final class Version implements IVersionProvider {
+        @Override
+        public String[] getVersion() {
+            return new String[] {
+                "lockstep " + Release.VERSION,
+                "Java " + Runtime.version() + ", " + System.getProperty("java.vm.name")
+            };
+        }
+    }
+
+    private Main() {}
+
+    /// Runs one command and exits with its status.
+    public static void main(String[] arguments) {
+        int status = commandLine().execute(arguments);
+        System.out.flush();
+        System.exit(status);
+    }
+
+    @Override
+    public Integer call() {
+        spec.commandLine().usage(System.out);
+        return 0;
+    }
+
+    static CommandLine commandLine() {
+        CommandLine commandLine = new CommandLine(new Main());
+        Converters.register(commandLine);
+        commandLine
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .setUsageHelpAutoWidth(true)
+                .setAbbreviatedOptionsAllowed(false)
+                .setExpandAtFiles(false)
+                .setParameterExceptionHandler(Failure::ofParsing)
+                .setExecutionExceptionHandler(Failure::ofRunning)
+                .setExecutionStrategy(Main::run);
+        configure(commandLine);
+        return commandLine;
+    }
+
+    /// Gives every command the options that all have.
+    private static void configure(CommandLine commandLine) {
+        CommandSpec spec = commandLine.getCommandSpec();
+        spec.mixinStandardHelpOptions(true);
+        spec.versionProvider(new Version());
+        spec.usageMessage().sortOptions(false);
+        spec.addOption(
+                OptionSpec.builder("-v", VERBOSE)
+                        .type(boolean[].class)
+                        .description(
+                                "Log more to standard error; twice for everything. The environment"
+                                        + " variable LOCKSTEP_LOG (off, error, warn, info, debug,"
+                                        + " trace) does the same.")
+                        .build());
+        commandLine.getSubcommands().values().forEach(Main::configure);
+    }
+
+    private static int run(ParseResult parsed) {
+        ParseResult last = parsed;
+        int verbosity = verbosity(parsed);
+        while (last.hasSubcommand()) {
+            last = last.subcommand();
+            verbosity += verbosity(last);
+        }
+        try {
+            Log.configure(verbosity);
+        } catch (UsageError e) {
+            return Failure.ofRunning(e, last.commandSpec().commandLine(), last);
+        }
+        return new RunLast().execute(parsed);
+    }
+
+    private static int verbosity(ParseResult parsed) {
+        boolean[] none = {};
+        return parsed.matchedOptionValue(VERBOSE, none).length;
+    }
+}

@@ -1,0 +1,147 @@
+package dev.lockstep.cli;
+
+import dev.lockstep.colo.PrimaryOptions;
+import dev.lockstep.colo.Side;
+import dev.lockstep.colo.machine.OnPeerLoss;
+import dev.lockstep.colo.machine.SyncMode;
+import dev.lockstep.nbd.Address;
+import dev.lockstep.nbd.NbdUri;
+
+import org.jspecify.annotations.Nullable;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+import java.io.IOException;
+import java.time.Duration;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+
+/// `lockstep colo primary`.
+@Command(
+        name = "primary",
+        description = {
+            "Serve a guest's disk whose every write also goes to a secondary.",
+            "",
+            "A write succeeds once both disks did it, a flush once both have flushed; reads come from"
+                    + " the local disk. If the secondary is lost, that is made durable first, and"
+                    + " then the guest goes on with the local disk alone (--on-peer-loss continue) or"
+                    + " is held (stop).",
+            "",
+            "Starting needs both disks to hold the same bytes. After a clean stop of both sides the"
+                    + " stored records prove it and nothing has to be said. Otherwise say --sync full"
+                    + " to copy this disk over while the guest already runs, or --sync none as your"
+                    + " word that they are equal.",
+            "",
+            "Once joined (with --sync full: once the copy has begun) it prints one line on standard"
+                    + " output, 'ready: URI' of the guest's export. SIGTERM, SIGINT or the monitor's"
+                    + " quit flush both sides, store and end it with status 0."
+        },
+        footer = {
+            "",
+            "Example:",
+            "  lockstep colo primary --name vm1 --disk P.raw --secondary nbd://127.0.0.1:10809/vm1 \\",
+            "      --secondary-monitor 127.0.0.1:4444 --export unix:/run/vm1.sock --monitor unix:/run/vm1.mon \\",
+            "      --sync full"
+        })
+final class PrimaryCommand implements Callable<Integer> {
+    /// What `--sync` can say; not saying it is the third choice.
+    private enum Sync {
+        FULL(SyncMode.FULL),
+        NONE(SyncMode.NONE);
+
+        private final SyncMode mode;
+
+        Sync(SyncMode mode) {
+            this.mode = mode;
+        }
+    }
+
+    @Mixin private SideOptions side = new SideOptions();
+
+    @Option(
+            names = "--secondary",
+            required = true,
+            paramLabel = "URI",
+            description =
+                    "The secondary's --listen, with the pair's name as export:"
+                            + " nbd://HOST:PORT/NAME or nbd+unix:///NAME?socket=PATH.")
+    @SuppressWarnings("NullAway.Init")
+    private NbdUri secondary;
+
+    @Option(
+            names = "--secondary-monitor",
+            required = true,
+            paramLabel = "ADDRESS",
+            description = "The secondary's --monitor, over which it is driven.")
+    @SuppressWarnings("NullAway.Init")
+    private Address secondaryMonitor;
+
+    @Option(
+            names = "--sync",
+            paramLabel = "full|none",
+            description =
+                    "full: copy this disk over the secondary's. none: both hold the same bytes, on"
+                            + " your word. Default: go on only where the stored records prove it.")
+    private @Nullable Sync sync;
+
+    @Option(
+            names = "--on-peer-loss",
+            paramLabel = "continue|stop",
+            description =
+                    "What happens to the guest's writes without a secondary. continue (the default):"
+                            + " they go to this disk alone. stop: they wait.")
+    private OnPeerLoss onPeerLoss = OnPeerLoss.CONTINUE;
+
+    @Option(
+            names = "--io-timeout",
+            paramLabel = "SECONDS",
+            description =
+                    "How long a request to the secondary may stay unanswered before it counts as"
+                            + " lost. Default: 10.")
+    private Duration ioTimeout = PrimaryOptions.IO_TIMEOUT_DEFAULT;
+
+    @Option(
+            names = "--checkpoint-every",
+            paramLabel = "SECONDS",
+            description = "Take a checkpoint so often by itself. Default: only when asked.")
+    private @Nullable Duration checkpointEvery;
+
+    @Spec
+    @SuppressWarnings("NullAway.Init")
+    private CommandSpec spec;
+
+    @Override
+    public Integer call() throws IOException, InterruptedException {
+        PrimaryOptions options = options();
+        Side running = Sides.primary(options);
+        if (options.sync() == SyncMode.FULL) {
+            Sides.showProgress(spec.qualifiedName(), running);
+        }
+        return Sides.serve(spec.qualifiedName(), running);
+    }
+
+    private PrimaryOptions options() {
+        try {
+            return new PrimaryOptions(
+                    side.name,
+                    side.disk,
+                    secondary,
+                    secondaryMonitor,
+                    side.export,
+                    side.monitor,
+                    side.state(PrimaryOptions.defaultState(side.disk)),
+                    sync == null ? SyncMode.UNSPECIFIED : sync.mode,
+                    onPeerLoss,
+                    ioTimeout,
+                    Optional.ofNullable(checkpointEvery),
+                    side.force,
+                    side.insecure);
+        } catch (IllegalArgumentException e) {
+            throw new UsageError(String.valueOf(e.getMessage()));
+        }
+    }
+}

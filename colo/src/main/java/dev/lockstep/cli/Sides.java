@@ -1,0 +1,57 @@
+package dev.lockstep.cli;
+
+import dev.lockstep.colo.PrimaryOptions;
+import dev.lockstep.colo.SecondaryOptions;
+import dev.lockstep.colo.Side;
+import dev.lockstep.colo.Status;
+
+import java.io.IOException;
+import java.util.concurrent.locks.LockSupport;
+
+/// Runs a side of a pair as a process.
+final class Sides {
+    private static final long PROGRESS_INTERVAL_NANOS = 1_000_000_000L;
+    private static final long PERCENT = 100;
+
+    private Sides() {}
+
+    static Side secondary(SecondaryOptions options) throws IOException {
+        return missing(options.name() + ": this build has no secondary yet");
+    }
+
+    static Side primary(PrimaryOptions options) throws IOException {
+        return missing(options.name() + ": this build has no primary yet");
+    }
+
+    private static Side missing(String what) throws IOException {
+        throw new IOException(what);
+    }
+
+    /// Serves until the end of the process.
+    static int serve(String command, Side side) throws InterruptedException {
+        return ServerProcess.run(
+                command, side.guestExport().format(), side::awaitQuit, side::close);
+    }
+
+    /// Tells on standard error how far the initial copy is, until it is done or broken off.
+    static void showProgress(String command, Side side) {
+        Thread.ofVirtual().name("progress").start(() -> watch(command, side));
+    }
+
+    private static void watch(String command, Side side) {
+        long told = -1;
+        Status.SyncProgress progress = side.status().sync();
+        while (progress != null) {
+            long percent = PERCENT * progress.copiedBytes() / Math.max(1, progress.totalBytes());
+            if (percent != told) {
+                System.err.printf(
+                        "%s: copied %d of %d bytes (%d %%)%n",
+                        command, progress.copiedBytes(), progress.totalBytes(), percent);
+                told = percent;
+            }
+            // Nothing signals progress: it is looked at once a second.
+            LockSupport.parkNanos(PROGRESS_INTERVAL_NANOS);
+            progress = side.status().sync();
+        }
+    }
+}

@@ -1,0 +1,106 @@
+package dev.lockstep.cli;
+
+import com.fasterxml.jackson.databind.JsonNode;
+
+import dev.lockstep.colo.machine.State;
+import dev.lockstep.qmp.Json;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.concurrent.Callable;
+
+/// `lockstep colo status`.
+@Command(
+        name = "status",
+        description = {
+            "Show what a side is, what it is doing, and what it holds.",
+            "",
+            "With --json one object, with at least role, state (waiting, syncing, running, degraded,"
+                    + " failing-over, stale, inconsistent, failed), epoch, generation, inSync,"
+                    + " bufferedBytes and peer (address, connected, lastHeardMs; or null)."
+        },
+        footer = {
+            "",
+            "Examples:",
+            "  lockstep colo status --monitor unix:/run/vm1.mon",
+            "  lockstep colo status --json --monitor 127.0.0.1:4444 | jq -r .state"
+        })
+final class StatusCommand implements Callable<Integer> {
+    private static final double PERCENT = 100;
+
+    @Mixin private MonitorOption monitor = new MonitorOption();
+
+    @Option(names = "--json", description = "Print one JSON object, for programs.")
+    private boolean json;
+
+    @Override
+    public Integer call() throws IOException, InterruptedException {
+        JsonNode status = monitor.execute("colo-status", Json.object());
+        System.out.println(json ? Json.text(status) : forPeople(status));
+        return 0;
+    }
+
+    static String forPeople(JsonNode status) {
+        StringBuilder text = new StringBuilder();
+        String state = status.path("state").asText();
+        text.append(
+                "%s: %s, %s: %s%n"
+                        .formatted(
+                                status.path("name").asText(),
+                                status.path("role").asText(),
+                                state,
+                                sentence(state)));
+        line(text, "epoch", status.path("epoch").asText());
+        line(text, "generation", status.path("generation").asText("none"));
+        line(text, "in sync", status.path("inSync").asBoolean() ? "yes" : "no");
+        line(
+                text,
+                "buffered",
+                "%d bytes, of which a failover to the checkpoint drops %d"
+                        .formatted(
+                                status.path("bufferedBytes").asLong(),
+                                status.path("droppedBytes").asLong()));
+        line(text, "peer", peer(status.path("peer")));
+        JsonNode sync = status.path("sync");
+        if (sync.isObject()) {
+            long total = Math.max(1, sync.path("totalBytes").asLong());
+            long copied = sync.path("copiedBytes").asLong();
+            line(
+                    text,
+                    "copied",
+                    "%d of %d bytes (%.0f %%)".formatted(copied, total, PERCENT * copied / total));
+        }
+        if (status.path("error").isTextual()) {
+            line(text, "error", status.path("error").asText());
+        }
+        line(text, "export", status.path("export").asText());
+        return text.toString().stripTrailing();
+    }
+
+    private static void line(StringBuilder text, String what, String value) {
+        text.append("  %-11s %s%n".formatted(what, value));
+    }
+
+    private static String peer(JsonNode peer) {
+        if (!peer.isObject()) {
+            return "none";
+        }
+        return "%s, %s, last heard %d ms ago"
+                .formatted(
+                        peer.path("address").asText(),
+                        peer.path("connected").asBoolean() ? "connected" : "not connected",
+                        peer.path("lastHeardMs").asLong());
+    }
+
+    private static String sentence(String label) {
+        return Arrays.stream(State.values())
+                .filter(state -> state.label().equals(label))
+                .map(State::sentence)
+                .findFirst()
+                .orElse("a state that this client does not know");
+    }
+}
