@@ -1,0 +1,5 @@
+/// Tests of the raw window.
+@NullMarked
+package dev.lockstep.block.raw;
+
+import org.jspecify.annotations.NullMarked;
