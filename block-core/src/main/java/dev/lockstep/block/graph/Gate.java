@@ -202,6 +202,7 @@ public final class Gate implements BlockDevice {
             return () -> {};
         }
         Child child = enter();
+        assert RequestScope.left();
         return new Entered(child.startWrite(offset, source, flags));
     }
 
@@ -222,6 +223,7 @@ public final class Gate implements BlockDevice {
     /// @throws BlockException if it was not begun, so that there is nothing to await
     public Pending startFlush() throws BlockException {
         Child child = enter();
+        assert RequestScope.left();
         return new Entered(child.startFlush());
     }
 
@@ -349,33 +351,40 @@ public final class Gate implements BlockDevice {
             try {
                 request.await();
             } finally {
-                leave();
+                uncount();
             }
         }
     }
 
     private Child enter() throws BlockException {
         while (state.getAndIncrement() < 0) {
-            leave();
+            uncount();
             awaitOpen();
         }
         BlockException cause = failure;
         if (cause != null) {
-            leave();
+            uncount();
             throw cause.again();
         }
+        assert RequestScope.entered();
         return target;
     }
 
     private @Nullable Child tryEnter() {
         if (state.getAndIncrement() < 0 || failure != null) {
-            leave();
+            uncount();
             return null;
         }
+        assert RequestScope.entered();
         return target;
     }
 
     private void leave() {
+        assert RequestScope.left();
+        uncount();
+    }
+
+    private void uncount() {
         if (state.decrementAndGet() == SHUT) {
             lock.lock();
             try {
