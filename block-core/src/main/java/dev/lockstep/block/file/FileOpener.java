@@ -23,7 +23,9 @@ final class FileOpener {
         return closedOnFailure(
                 fd,
                 () -> {
-                    checkType(options.path(), Posix.stat(fd));
+                    Posix.Stat stat = Posix.stat(fd);
+                    checkType(options.path(), stat);
+                    checkProtection(fd, stat, options);
                     FileLock.take(fd, options);
                     OpenFile file = OpenFile.of(fd, options.cache().direct());
                     if (file.length() < 0) {
@@ -96,6 +98,17 @@ final class FileOpener {
             throw new BlockException(
                     Kind.INVALID,
                     "%s is neither a regular file nor a block device".formatted(path));
+        }
+    }
+
+    /// A write-protected drive can be opened for writing, and then fails every write.
+    private static void checkProtection(int fd, Posix.Stat stat, FileOptions options)
+            throws BlockException {
+        if (stat.block() && !options.readOnly() && Posix.ioctlNumber(fd, Posix.BLKROGET) > 0) {
+            throw new BlockException(
+                    Kind.READ_ONLY,
+                    "cannot open %s for writing: it is write-protected; open it read-only"
+                            .formatted(options.path()));
         }
     }
 

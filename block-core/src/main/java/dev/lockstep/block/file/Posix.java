@@ -38,6 +38,7 @@ final class Posix {
     static final int FALLOC_FL_PUNCH_HOLE = 0x02;
     static final int FALLOC_FL_ZERO_RANGE = 0x10;
     static final int MFD_CLOEXEC = 1;
+    static final int BLKROGET = 0x125e;
     static final int BLKSSZGET = 0x1268;
     static final long BLKGETSIZE64 = 0x80081272L;
     static final int BLKDISCARD = 0x1277;
