@@ -131,11 +131,14 @@ public abstract class BlockDeviceContract {
         length = Math.min(size() - offset, (length + grain - 1) / grain * grain);
         switch (random.nextInt(16)) {
             case 0, 1, 2, 3 -> model.check("read", offset, DiskModel.read(gate, offset, length));
-            case 4 -> checkReadNow(gate, model, offset, length);
+            case 4 -> {
+                ByteBuffer target = heapOrDirect(random, new byte[length]);
+                checkReadNow(gate, model, offset, target);
+            }
             case 5, 6, 7, 8 -> randomWrite(random, gate, model, offset, length);
             case 9, 10 -> {
                 byte[] bytes = randomBytes(random, length);
-                if (gate.writeNow(offset, ByteBuffer.wrap(bytes))) {
+                if (gate.writeNow(offset, heapOrDirect(random, bytes))) {
                     model.write(offset, bytes, false);
                 }
             }
@@ -159,7 +162,7 @@ public abstract class BlockDeviceContract {
             Random random, Gate gate, DiskModel model, int offset, int length) throws Exception {
         byte[] bytes = randomBytes(random, length);
         boolean fua = random.nextInt(4) == 0;
-        ByteBuffer source = random.nextBoolean() ? ByteBuffer.wrap(bytes) : direct(bytes);
+        ByteBuffer source = heapOrDirect(random, bytes);
         gate.write(offset, source, fua ? WriteFlag.DURABLE : WriteFlag.NONE);
         assertFalse(source.hasRemaining(), "a write takes the whole buffer");
         model.write(offset, bytes, fua);
@@ -176,12 +179,13 @@ public abstract class BlockDeviceContract {
         return flags;
     }
 
-    private static void checkReadNow(Gate gate, DiskModel model, int offset, int length)
+    private static void checkReadNow(Gate gate, DiskModel model, int offset, ByteBuffer target)
             throws Exception {
-        ByteBuffer target = ByteBuffer.allocate(length);
         if (gate.readNow(offset, target)) {
             assertFalse(target.hasRemaining(), "a read fills the whole buffer");
-            model.check("readNow", offset, target.array());
+            byte[] found = new byte[target.limit()];
+            target.flip().get(found);
+            model.check("readNow", offset, found);
         } else {
             assertEquals(0, target.position(), "a declined readNow leaves the position");
         }
@@ -427,6 +431,10 @@ public abstract class BlockDeviceContract {
         byte[] bytes = new byte[length];
         random.nextBytes(bytes);
         return bytes;
+    }
+
+    private static ByteBuffer heapOrDirect(Random random, byte[] bytes) {
+        return random.nextBoolean() ? ByteBuffer.wrap(bytes) : direct(bytes);
     }
 
     /// A direct buffer with these bytes, ready to be written.
