@@ -155,7 +155,9 @@ final class ServerConnection implements Caller {
         if (outbox.offer(Json.line(reply), REPLY_PATIENCE)) {
             return true;
         }
-        LOG.warn("{} does not read its replies and is dropped", description);
+        if (channel.isOpen()) {
+            LOG.warn("{} does not read its replies and is dropped", description);
+        }
         return false;
     }
 
