@@ -13,6 +13,7 @@ import java.io.IOException;
 import java.net.StandardSocketOptions;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
+import java.nio.channels.UnresolvedAddressException;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
@@ -137,8 +138,13 @@ public final class NbdConnection implements AutoCloseable {
     }
 
     private static BlockException cannotConnect(RemoteOptions options, Kind kind, Exception why) {
-        String reason = why.getMessage() == null ? why.toString() : why.getMessage();
+        String reason =
+                why instanceof UnresolvedAddressException ? "its host is not known" : words(why);
         return new BlockException(kind, "%s: %s".formatted(options.uri(), reason), why);
+    }
+
+    private static String words(Exception why) {
+        return why.getMessage() == null ? why.toString() : why.getMessage();
     }
 
     /// What the server said about the export.
@@ -168,9 +174,15 @@ public final class NbdConnection implements AutoCloseable {
         return startRequest(command, flags, offset, length, payload);
     }
 
-    /// Sends bytes that are no request, between requests; settled when they are written.
+    /// Sends bytes that are no request, between requests; settled when they are written. Only a
+    /// lenient connection does that.
     public Pending sendRaw(ByteBuffer bytes) {
         return startRequest(Request.RAW, 0, 0, bytes.remaining(), bytes);
+    }
+
+    /// Succeeds if the connection works and sends nothing.
+    Pending startNothing() {
+        return sendRaw(ByteBuffer.allocate(0));
     }
 
     /// Asks what a range is made of; the answer may stop short of the end.
@@ -218,8 +230,8 @@ public final class NbdConnection implements AutoCloseable {
     void lose(Exception cause) {
         String why =
                 cause instanceof ProtocolException || cause instanceof EOFException
-                        ? String.valueOf(cause.getMessage())
-                        : "the connection was lost: " + cause;
+                        ? words(cause)
+                        : "the connection was lost: " + words(cause);
         BlockException loss =
                 new BlockException(Kind.GONE, "%s: %s".formatted(description(), why), cause);
         if (end(loss)) {

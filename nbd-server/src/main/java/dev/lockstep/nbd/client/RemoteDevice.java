@@ -27,7 +27,8 @@ import java.util.function.Consumer;
 ///
 /// Besides the blocking calls there is [#startWrite] and its kin, for a caller that has something
 /// else to do while the server works. The first connection that is lost fails the device for good.
-/// Interrupting a thread that is in one of its calls may cost the connection.
+/// An interrupt neither ends a call nor is lost; if it comes in the middle of a write to the socket
+/// it costs the connection, so do not interrupt threads that are in one.
 public final class RemoteDevice implements Startable, Abortable {
     /// The longest zero, discard or status request; the length field ends before 4 GiB.
     private static final long RANGE_BYTES_MAX = 1 << 30;
@@ -204,12 +205,13 @@ public final class RemoteDevice implements Startable, Abortable {
         return pick().start(NbdProtocol.CMD_WRITE_ZEROES, commandFlags, offset, length, null);
     }
 
-    /// Sends a [#flush]. A server that has no flush keeps nothing back.
+    /// Sends a [#flush]. A server that has no flush keeps nothing back, so that nothing is sent; a
+    /// device that has failed fails it all the same.
     @Override
     public Pending startFlush() {
         return export.has(NbdProtocol.FLAG_SEND_FLUSH)
                 ? pick().start(NbdProtocol.CMD_FLUSH, 0, 0, 0, null)
-                : new Pending.All(List.of());
+                : pick().startNothing();
     }
 
     /// As many requests as the server's limit on payloads makes necessary.
@@ -276,8 +278,9 @@ public final class RemoteDevice implements Startable, Abortable {
 
     @Override
     public void close() {
+        // The watchdog outlives the goodbyes, which a server that stands still could block.
+        connections.forEach(NbdConnection::close);
         closed = true;
         LockSupport.unpark(watchdog);
-        connections.forEach(NbdConnection::close);
     }
 }

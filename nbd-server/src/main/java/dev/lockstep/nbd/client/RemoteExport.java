@@ -29,6 +29,9 @@ public record RemoteExport(
 
     /// Says why a request must not be sent to this export, or null if it may.
     @Nullable String refusal(int command, int requestFlags, long offset, long length) {
+        if (command == Request.RAW) {
+            return length == 0 ? null : "a strict connection sends nothing but requests";
+        }
         if (!knows(command)) {
             return "the server does not offer this command";
         }

@@ -106,6 +106,10 @@ final class FakeServer implements AutoCloseable {
         }
 
         void handshake(boolean structured) throws IOException {
+            handshake(structured, NbdProtocol.FLAG_HAS_FLAGS | NbdProtocol.FLAG_SEND_FLUSH);
+        }
+
+        void handshake(boolean structured, int transmissionFlags) throws IOException {
             greet();
             while (true) {
                 int option = option();
@@ -125,11 +129,7 @@ final class FakeServer implements AutoCloseable {
                         answer(option, new OptionReply.Ack());
                     }
                     default -> {
-                        answer(
-                                option,
-                                new OptionReply.InfoExport(
-                                        SIZE,
-                                        NbdProtocol.FLAG_HAS_FLAGS | NbdProtocol.FLAG_SEND_FLUSH));
+                        answer(option, new OptionReply.InfoExport(SIZE, transmissionFlags));
                         answer(option, new OptionReply.Ack());
                         return;
                     }

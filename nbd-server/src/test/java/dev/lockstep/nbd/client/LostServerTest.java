@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.WriteFlag;
+import dev.lockstep.nbd.NbdProtocol;
 
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
@@ -125,6 +126,17 @@ class LostServerTest {
             BlockException closed = failure(device.startFlush());
             assertEquals(Kind.GONE, closed.kind());
             assertTrue(String.valueOf(closed.getMessage()).contains("closed"));
+        }
+    }
+
+    @Test
+    void a_flush_after_the_loss_fails_even_where_the_server_has_no_flush() throws Exception {
+        try (FakeServer server =
+                        new FakeServer(wire -> wire.handshake(true, NbdProtocol.FLAG_HAS_FLAGS));
+                RemoteDevice device = RemoteDevice.open(server.options())) {
+            device.flush();
+            device.abort(new BlockException(Kind.GONE, "given up"));
+            assertEquals(Kind.GONE, failure(device.startFlush()).kind());
         }
     }
 

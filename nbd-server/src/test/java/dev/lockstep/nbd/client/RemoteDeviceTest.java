@@ -247,6 +247,26 @@ class RemoteDeviceTest {
         }
     }
 
+    @Test
+    void an_interrupt_neither_ends_a_request_nor_is_lost() throws Exception {
+        try (PeerServer server =
+                        PeerServer.nbdkit(
+                                folder, "--filter=delay", "memory", "1M", "wdelay=100ms");
+                RemoteDevice device = RemoteDevice.open(server.options())) {
+            Thread.currentThread().interrupt();
+            device.write(0, ByteBuffer.wrap(random(9, 4096)), WriteFlag.NONE);
+            assertTrue(Thread.interrupted());
+            assertArrayEquals(random(9, 4096), read(device, 0, 4096));
+        }
+    }
+
+    @Test
+    void a_host_that_is_not_known_is_named() throws Exception {
+        NbdUri uri = NbdUri.parse("nbd://no-such-host.invalid/x");
+        assertSays(
+                "its host is not known", failure(() -> RemoteDevice.open(RemoteOptions.of(uri))));
+    }
+
     private static void manyThreadsWriteAndReadTheirOwnRanges(RemoteDevice device)
             throws Exception {
         int threads = 64;
