@@ -104,7 +104,7 @@ public final class BufferOverlay implements BlockDevice {
 
     /// The first run of bytes held at or after `offset`, or null if there is none.
     public @Nullable Extent nextHeld(long offset) {
-        long first = held.nextSet(cluster(offset));
+        long first = offset >= size ? held.size() : held.nextSet(cluster(offset));
         if (first == held.size()) {
             return null;
         }
