@@ -1,0 +1,147 @@
+package dev.lockstep.colo.secondary;
+
+import dev.lockstep.block.BlockDevice;
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.Extent;
+import dev.lockstep.block.filter.copybeforewrite.CopyBeforeWrite;
+import dev.lockstep.block.graph.Gate;
+import dev.lockstep.block.overlay.BufferOverlay;
+import dev.lockstep.block.overlay.ByteBudget;
+
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.List;
+
+/// The two buffers of one checkpoint over the disk: *hidden* holds the clusters that the primary
+/// has overwritten since, *active* above it those that the guest has written.
+final class Layers {
+    /// What is held or not held at once: QEMU's cluster too. A smaller one would save less on a
+    /// first write and cost more of them.
+    static final int CLUSTER_BYTES = 64 << 10;
+
+    private static final Logger LOG = LoggerFactory.getLogger(Layers.class);
+
+    private final Gate disk;
+    private final BufferSource.Room hiddenRoom;
+    private final BufferSource.Room activeRoom;
+    private final BufferOverlay hidden;
+    private final BufferOverlay active;
+
+    private Layers(
+            Gate disk,
+            BufferSource.Room hiddenRoom,
+            BufferSource.Room activeRoom,
+            ByteBudget budget) {
+        this.disk = disk;
+        this.hiddenRoom = hiddenRoom;
+        this.activeRoom = activeRoom;
+        this.hidden =
+                new BufferOverlay(
+                        "hidden buffer", disk, hiddenRoom.device(), CLUSTER_BYTES, budget);
+        this.active =
+                new BufferOverlay(
+                        "active buffer",
+                        new Gate(hidden),
+                        activeRoom.device(),
+                        CLUSTER_BYTES,
+                        budget);
+    }
+
+    /// Empty buffers.
+    static Layers create(Gate disk, BufferSource source, ByteBudget budget) throws BlockException {
+        BufferSource.Room hidden = source.create("hidden", disk.size());
+        try {
+            return new Layers(disk, hidden, source.create("active", disk.size()), budget);
+        } catch (BlockException e) {
+            release(hidden.device(), hidden);
+            throw e;
+        }
+    }
+
+    /// What the primary writes to.
+    BlockDevice target() {
+        return new CopyBeforeWrite(disk, hidden, _ -> {});
+    }
+
+    /// What the guest reads and writes.
+    BlockDevice guest() {
+        return active;
+    }
+
+    long activeBytes() {
+        return active.heldBytes();
+    }
+
+    long hiddenBytes() {
+        return hidden.heldBytes();
+    }
+
+    /// Whether a buffer holds anything of a range.
+    boolean holdsAny(long offset, long length) {
+        return holdsAny(active, offset, length) || holdsAny(hidden, offset, length);
+    }
+
+    /// The first stretch at or after `offset` that is held by one buffer or the other, at most
+    /// `limit` bytes of it; null if there is none.
+    @Nullable Extent nextHeld(long offset, long limit) {
+        Extent first = earlier(active.nextHeld(offset), hidden.nextHeld(offset));
+        if (first == null) {
+            return null;
+        }
+        long end = first.end();
+        long stop = first.offset() + limit;
+        for (boolean grown = true; grown && end < stop; ) {
+            Extent next = earlier(active.nextHeld(end), hidden.nextHeld(end));
+            grown = next != null && next.offset() == end;
+            end = grown && next != null ? next.end() : end;
+        }
+        return Extent.of(first.offset(), Math.min(end, stop) - first.offset(), first.kind());
+    }
+
+    /// Reads what the guest sees.
+    void readMerged(long offset, ByteBuffer target) throws BlockException {
+        active.read(offset, target);
+    }
+
+    /// What the guest sees is made of.
+    List<Extent> extents(long offset, long length) throws BlockException {
+        return active.extents(offset, length);
+    }
+
+    /// Lets the disk show in the clusters that lie wholly in a range.
+    void drop(long offset, long length) {
+        active.drop(offset, length);
+        hidden.drop(offset, length);
+    }
+
+    /// Gives everything back. Nothing is in flight.
+    void close() {
+        release(active, activeRoom);
+        release(hidden, hiddenRoom);
+    }
+
+    private static boolean holdsAny(BufferOverlay overlay, long offset, long length) {
+        Extent held = overlay.nextHeld(offset);
+        return held != null && held.offset() < offset + length;
+    }
+
+    private static @Nullable Extent earlier(@Nullable Extent one, @Nullable Extent other) {
+        if (one == null || other == null) {
+            return one == null ? other : one;
+        }
+        return one.offset() <= other.offset() ? one : other;
+    }
+
+    private static void release(BlockDevice device, BufferSource.Room room) {
+        try {
+            device.close();
+            room.release();
+        } catch (IOException e) {
+            LOG.warn("a buffer was not removed: {}", e.getMessage());
+        }
+    }
+}
