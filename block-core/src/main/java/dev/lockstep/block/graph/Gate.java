@@ -319,17 +319,17 @@ public final class Gate implements BlockDevice {
     /// the device is an [Abortable] it is told to give up what it has in flight. The first cause
     /// stays.
     public void fail(BlockException cause) {
+        BlockException first;
         lock.lock();
         try {
-            if (failure == null) {
-                failure = cause;
-            }
+            first = failure == null ? cause : failure;
+            failure = first;
             changed.signalAll();
         } finally {
             lock.unlock();
         }
         if (target.device() instanceof Abortable abortable) {
-            abortable.abort(cause);
+            abortable.abort(first);
         }
     }
 
