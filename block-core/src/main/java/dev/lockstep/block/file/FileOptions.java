@@ -8,9 +8,8 @@ import java.nio.file.Path;
 /// @param readOnly nothing is written to it
 /// @param cache how much the host may hold back
 /// @param locking whether the image is locked against other programs
-/// @param shareWriters the lock tolerates someone who writes to the image meanwhile, as `qemu-img
-/// -U`
-///     does; only for reading
+/// @param shareWriters the lock tolerates someone who writes to the image meanwhile, as with
+///     `qemu-img -U`; only for reading
 /// @param discard what a discard does
 public record FileOptions(
         Path path,

@@ -16,8 +16,8 @@ final class FileSpace {
     /// system call or two, so a question costs at most 128 KiB and a few milliseconds.
     private static final int EXTENTS_MAX = 4096;
 
-    /// Between whole pages the kernel's cache of a block device need not be merged with the drive's
-    /// zeroes.
+    /// The unit of the kernel's cache. Where a drive is told to zero or discard whole pages, none
+    /// is left to be merged with what the drive then holds.
     static final int PAGE_BYTES = 4096;
 
     private static final int PUNCH = Posix.FALLOC_FL_PUNCH_HOLE | Posix.FALLOC_FL_KEEP_SIZE;
@@ -36,8 +36,7 @@ final class FileSpace {
 
     /// Makes a range read as zeroes. On a block device it begins and ends with a page.
     ///
-    /// @throws BlockException `UNSUPPORTED`, with nothing changed, if only writing zeroes would do
-    /// it
+    /// @throws BlockException `UNSUPPORTED`, with nothing changed, if only writing would do it
     void zero(long offset, long length, boolean mayUnmap, boolean fast) throws BlockException {
         if (mayUnmap && canPunch) {
             int result = fallocate(PUNCH, offset, length);

@@ -1,6 +1,7 @@
 package dev.lockstep.block.file;
 
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.BlockException.Kind;
 
 import org.jspecify.annotations.Nullable;
 
@@ -59,16 +60,18 @@ final class Flusher {
     private void runSync() {
         started++;
         lock.unlock();
-        BlockException thrown = null;
+        @Nullable BlockException outcome =
+                new BlockException(Kind.IO, "a sync did not end as it should");
         try {
             sync.run();
+            outcome = null;
         } catch (BlockException e) {
-            thrown = e;
+            outcome = e;
         } finally {
             lock.lock();
+            failure = outcome;
+            finished = started;
+            ended.signalAll();
         }
-        failure = thrown;
-        finished = started;
-        ended.signalAll();
     }
 }

@@ -139,8 +139,7 @@ final class Posix {
 
     /// What a file is, and how `O_DIRECT` must address it.
     ///
-    /// @param directAlignment in bytes, for offsets, lengths and memory; 0 if the kernel does not
-    /// say
+    /// @param directAlignment in bytes, for offsets, lengths and memory; 0 if unknown
     record Stat(
             boolean regular, boolean block, boolean directory, long length, int directAlignment) {
         private static final int BYTES = 256;
@@ -428,8 +427,8 @@ final class Posix {
     }
 
     /// Looks a function up as the dynamic linker would for a C program, so that a preloaded library
-    /// can stand in for it: that is how faults are injected. The linker's own lookup sees libc
-    /// only.
+    /// can stand in for it: that is how faults are injected. The linker's own lookup sees only
+    /// libc.
     private static MemorySegment symbol(String name) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment found =

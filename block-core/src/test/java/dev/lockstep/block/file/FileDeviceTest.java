@@ -20,8 +20,12 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 
 /// What is particular to files, on a file system with disks (the temporary folder's) and on tmpfs.
 class FileDeviceTest {
@@ -148,6 +152,27 @@ class FileDeviceTest {
             ByteBuffer target = ByteBuffer.allocateDirect(16384).alignedSlice(4096).limit(8192);
             device.read(4096, target);
             assertArrayEquals(bytes(8192), array(target.flip()));
+        }
+    }
+
+    @Test
+    void requests_of_virtual_threads_that_must_wait_go_through_the_pool() throws Exception {
+        try (FileDevice device = FileDevice.open(FileOptions.of(sparse("disk.raw", MIB)));
+                ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
+            List<Future<byte[]>> results = new ArrayList<>();
+            for (int index = 0; index < 64; index++) {
+                int offset = index * 10_000 + 1;
+                results.add(
+                        threads.submit(
+                                () -> {
+                                    device.write(offset, pattern(9_000), WriteFlag.NONE);
+                                    device.flush();
+                                    return read(device, offset, 9_000);
+                                }));
+            }
+            for (Future<byte[]> result : results) {
+                assertArrayEquals(bytes(9_000), result.get());
+            }
         }
     }
 

@@ -71,6 +71,17 @@ class FlusherTest {
         assertEquals(1, begun.get());
     }
 
+    @Test
+    void a_sync_that_breaks_leaves_nobody_waiting() {
+        Flusher flusher =
+                new Flusher(
+                        () -> {
+                            throw new IllegalStateException("a bug");
+                        });
+        assertThrows(IllegalStateException.class, flusher::flush);
+        assertThrows(BlockException.class, flusher::flush);
+    }
+
     private static Thread flushIn(Flusher flusher) {
         return Thread.ofVirtual()
                 .start(

@@ -34,11 +34,18 @@ class LoopDeviceTest {
     abstract static class WithLoops extends BlockDeviceContract {
         private final List<String> loops = new ArrayList<>();
         private final CacheMode mode;
+        private final int sectorBytes;
 
         @TempDir Path folder = Path.of("");
 
-        WithLoops(CacheMode mode) {
+        WithLoops(CacheMode mode, int sectorBytes) {
             this.mode = mode;
+            this.sectorBytes = sectorBytes;
+        }
+
+        @Override
+        protected int size() {
+            return MIB + 3 * sectorBytes;
         }
 
         @Override
@@ -60,7 +67,14 @@ class LoopDeviceTest {
         }
 
         String attach(Path file, String... options) throws IOException {
-            List<String> command = new ArrayList<>(List.of("losetup", "--find", "--show"));
+            List<String> command =
+                    new ArrayList<>(
+                            List.of(
+                                    "losetup",
+                                    "--find",
+                                    "--show",
+                                    "--sector-size",
+                                    String.valueOf(sectorBytes)));
             command.addAll(List.of(options));
             command.add(file.toString());
             try {
@@ -89,7 +103,7 @@ class LoopDeviceTest {
     @Nested
     class Writeback extends WithLoops {
         Writeback() {
-            super(CacheMode.WRITEBACK);
+            super(CacheMode.WRITEBACK, 512);
         }
 
         @Test
@@ -157,7 +171,22 @@ class LoopDeviceTest {
     @Nested
     class Direct extends WithLoops {
         Direct() {
-            super(CacheMode.NONE);
+            super(CacheMode.NONE, 512);
+        }
+    }
+
+    /// Past the page cache, on a drive that has no smaller sectors.
+    @Nested
+    class DirectWithLargeSectors extends WithLoops {
+        DirectWithLargeSectors() {
+            super(CacheMode.NONE, 4096);
+        }
+
+        @Test
+        void its_alignment_is_the_drives() throws Exception {
+            try (BlockDevice device = create(new byte[MIB])) {
+                assertEquals(4096, device.capabilities().alignment());
+            }
         }
     }
 }
