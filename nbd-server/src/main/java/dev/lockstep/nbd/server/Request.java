@@ -14,7 +14,6 @@ import static dev.lockstep.nbd.NbdProtocol.CMD_WRITE;
 import static dev.lockstep.nbd.NbdProtocol.CMD_WRITE_ZEROES;
 
 import dev.lockstep.block.BlockException;
-import dev.lockstep.block.Extent;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.nbd.NbdErrors;
@@ -28,21 +27,11 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.util.EnumSet;
-import java.util.List;
 import java.util.Set;
 
 /// One request on the slow path: decoded on the event loop, carried out on a virtual thread of its
 /// own, answered on the event loop. Whoever has it at the moment is its only user.
 final class Request implements Runnable {
-    /// Reads from here on look for holes first: below it, sending zeroes costs less than asking.
-    private static final int HOLES_FROM_BYTES = 64 << 10;
-
-    /// A read of more extents than this is sent as data.
-    private static final int HOLES_EXTENTS_MAX = 16;
-
-    /// Room beside the bytes read for the headers of a reply in several chunks.
-    private static final int CHUNK_ROOM_BYTES = (HOLES_EXTENTS_MAX + 1) * Replies.HOLE_BYTES;
-
     /// What CACHE reads at a time.
     private static final int CACHE_STEP_BYTES = 1 << 20;
 
@@ -104,7 +93,7 @@ final class Request implements Runnable {
     static int bufferBytes(RequestHeader header) {
         return switch (header.type) {
             case CMD_WRITE -> (int) header.length;
-            case CMD_READ -> CHUNK_ROOM_BYTES + (int) header.length;
+            case CMD_READ -> Replies.DATA_HEADER_BYTES + (int) header.length;
             case CMD_CACHE -> (int) Math.min(header.length, CACHE_STEP_BYTES);
             default -> 0;
         };
@@ -179,49 +168,18 @@ final class Request implements Runnable {
         }
     }
 
+    /// Reads behind the header. What turns out to be zeroes is not sent, where the client
+    /// understands that.
     private void read(ByteBuf reply) throws BlockException {
-        if (structured && (flags & CMD_FLAG_DF) == 0 && length >= HOLES_FROM_BYTES) {
-            List<Extent> extents = gate.extents(offset, length);
-            boolean allData =
-                    extents.stream().allMatch(extent -> extent.kind() == Extent.Kind.DATA);
-            if (!allData && extents.size() <= HOLES_EXTENTS_MAX) {
-                readAround(extents, reply);
-                return;
-            }
-        }
-        Replies.readHeader(reply, structured, cookie, offset, (int) length);
-        readInto(reply, offset, (int) length);
-    }
-
-    /// Answers with a chunk per extent; what the extents leave open at the end is data.
-    private void readAround(List<Extent> extents, ByteBuf reply) throws BlockException {
-        long end = offset + length;
-        long at = offset;
-        for (Extent extent : extents) {
-            long stop = Math.min(extent.end(), end);
-            putChunk(reply, extent.kind() == Extent.Kind.DATA, at, (int) (stop - at), stop == end);
-            at = stop;
-        }
-        if (at < end) {
-            putChunk(reply, true, at, (int) (end - at), true);
-        }
-    }
-
-    private void putChunk(ByteBuf reply, boolean isData, long at, int bytes, boolean isLast)
-            throws BlockException {
-        int done = isLast ? NbdProtocol.REPLY_FLAG_DONE : 0;
-        if (isData) {
-            Replies.data(reply, done, cookie, at, bytes);
-            readInto(reply, at, bytes);
+        int headerBytes = Replies.readHeaderBytes(structured);
+        int bytes = (int) length;
+        gate.read(offset, reply.nioBuffer(headerBytes, bytes));
+        if (structured && (flags & CMD_FLAG_DF) == 0) {
+            buffer = ZeroRuns.reply(reply, headerBytes, bytes, cookie, offset);
         } else {
-            Replies.hole(reply, done, cookie, at, bytes);
+            Replies.readHeader(reply, structured, cookie, offset, bytes);
+            reply.writerIndex(headerBytes + bytes);
         }
-    }
-
-    private void readInto(ByteBuf reply, long at, int bytes) throws BlockException {
-        int index = reply.writerIndex();
-        gate.read(at, reply.nioBuffer(index, bytes));
-        reply.writerIndex(index + bytes);
     }
 
     private void trim() throws BlockException {

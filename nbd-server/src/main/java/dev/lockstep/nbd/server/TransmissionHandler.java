@@ -54,7 +54,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     private final boolean readOnly;
     private final boolean structured;
     private final boolean allocation;
-    private final LoopBuffers buffers;
+    private final Input input;
     private final Outbox outbox;
     private final Allowance allowance;
     private final RequestHeader header = new RequestHeader();
@@ -63,13 +63,6 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     private final Runnable resume = this::resume;
 
     private Phase phase = Phase.OPEN;
-
-    /// Bytes that were read and not decoded: the beginning of a request, or all of them while this
-    /// connection waits.
-    private @Nullable ByteBuf carry;
-
-    /// What the socket was last read into; it begins with what was carried over.
-    private @Nullable ByteBuf lastInput;
 
     /// The write whose payload is being read into its own buffer.
     private @Nullable Request incoming;
@@ -99,7 +92,8 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         this.readOnly = agreed.export().readOnly();
         this.structured = agreed.structuredReplies();
         this.allocation = agreed.allocation();
-        this.buffers = LoopBuffers.current();
+        LoopBuffers buffers = LoopBuffers.current();
+        this.input = new Input(channel, buffers);
         this.outbox = new Outbox(channel, buffers, this);
         this.allowance = connection.newAllowance();
     }
@@ -111,25 +105,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         if (request != null) {
             return request.payload().retain();
         }
-        ByteBuf left = carry;
-        int kept = left == null ? 0 : left.readableBytes();
-        ByteBuf input = inputFor(kept);
-        if (left != null) {
-            input.writeBytes(left, left.readerIndex(), kept);
-        }
-        lastInput = input;
-        return input;
-    }
-
-    /// An empty buffer, retained, that holds what was kept and more. The largest is needed only
-    /// where the peer has ended its stream while this connection waits: then its socket is read to
-    /// the end.
-    private ByteBuf inputFor(int kept) {
-        if (kept > LoopBuffers.INPUT_BYTES / 2) {
-            return channel.alloc().directBuffer(kept + LoopBuffers.INPUT_BYTES);
-        }
-        boolean headersOnly = expectLargePayload && kept < LoopBuffers.HEADER_INPUT_BYTES / 2;
-        return (headersOnly ? buffers.headerInput : buffers.input).bytes.clear().retain();
+        return input.next(expectLargePayload);
     }
 
     @Override
@@ -139,16 +115,16 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
 
     @Override
     public void channelRead(ChannelHandlerContext context, Object message) {
-        ByteBuf input = (ByteBuf) message;
+        ByteBuf bytes = (ByteBuf) message;
         try {
             Request request = incoming;
-            if (request != null && isSame(request.payload(), input)) {
+            if (request != null && Input.isSame(request.payload(), bytes)) {
                 payloadGrew(request);
             } else if (phase == Phase.OPEN) {
-                decode(withCarry(input));
+                decode(input.received(bytes));
             }
         } finally {
-            input.release();
+            bytes.release();
         }
     }
 
@@ -205,94 +181,53 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         }
     }
 
-    /// Buffers are equal when their contents are; here the question is which one it is.
-    @SuppressWarnings("ReferenceEquality")
-    private static boolean isSame(ByteBuf one, @Nullable ByteBuf other) {
-        return one == other;
-    }
-
-    private ByteBuf withCarry(ByteBuf input) {
-        ByteBuf left = carry;
-        if (left == null) {
-            return input;
-        }
-        carry = null;
-        if (isSame(input, lastInput)) {
-            left.release();
-            return input;
-        }
-        ByteBuf joined = channel.alloc().directBuffer(left.readableBytes() + input.readableBytes());
-        joined.writeBytes(left).writeBytes(input);
-        left.release();
-        carry = joined;
-        return joined;
-    }
-
-    private void decode(ByteBuf input) {
+    private void decode(ByteBuf bytes) {
         boolean going = true;
         while (going && phase == Phase.OPEN && !waiting) {
-            going = advance(input);
+            going = advance(bytes);
         }
         if (phase == Phase.OPEN) {
-            keep(input);
-        }
-    }
-
-    /// Keeps what was not decoded beyond this tick.
-    private void keep(ByteBuf input) {
-        if (isSame(input, carry)) {
-            if (!input.isReadable()) {
-                carry = null;
-                input.release();
-            }
-            return;
-        }
-        int left = input.readableBytes();
-        if (left > 0) {
-            carry = channel.alloc().directBuffer(left).writeBytes(input);
-            if (left > LoopBuffers.INPUT_BYTES / 2) {
-                channel.config().setAutoRead(false);
-            }
+            input.keep(bytes);
         }
     }
 
     /// Takes one step.
     ///
     /// @return false if that needs more bytes, or leave to go on
-    private boolean advance(ByteBuf input) {
+    private boolean advance(ByteBuf bytes) {
         if (skip > 0) {
-            return skipPayload(input);
+            return skipPayload(bytes);
         }
         Request request = incoming;
         if (request != null) {
             ByteBuf payload = request.payload();
-            payload.writeBytes(input, Math.min(payload.writableBytes(), input.readableBytes()));
+            payload.writeBytes(bytes, Math.min(payload.writableBytes(), bytes.readableBytes()));
             payloadGrew(request);
             return incoming == null;
         }
-        if (input.readableBytes() < NbdProtocol.REQUEST_BYTES) {
+        if (bytes.readableBytes() < NbdProtocol.REQUEST_BYTES) {
             return false;
         }
-        header.peek(input);
+        header.peek(bytes);
         if (header.magic != NbdProtocol.REQUEST_MAGIC) {
             connection.drop("a request begins with 0x%08x".formatted(header.magic));
             return false;
         }
         int error = header.refusal(size, readOnly, structured, allocation);
-        return error == 0 ? accept(input) : refuse(input, error);
+        return error == 0 ? accept(bytes) : refuse(bytes, error);
     }
 
-    private boolean refuse(ByteBuf input, int error) {
+    private boolean refuse(ByteBuf bytes, int error) {
         if (header.type == NbdProtocol.CMD_WRITE && header.length > 0) {
             if (isPayloadTooLarge()) {
                 return false;
             }
-            input.skipBytes(NbdProtocol.REQUEST_BYTES);
+            bytes.skipBytes(NbdProtocol.REQUEST_BYTES);
             skip = header.length;
             skipError = error;
-            return skipPayload(input);
+            return skipPayload(bytes);
         }
-        input.skipBytes(NbdProtocol.REQUEST_BYTES);
+        bytes.skipBytes(NbdProtocol.REQUEST_BYTES);
         answerRefusal(error);
         return true;
     }
@@ -301,9 +236,9 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         outbox.error(structured, header.cookie, error, header.explain(error, size));
     }
 
-    private boolean skipPayload(ByteBuf input) {
-        int now = (int) Math.min(skip, input.readableBytes());
-        input.skipBytes(now);
+    private boolean skipPayload(ByteBuf bytes) {
+        int now = (int) Math.min(skip, bytes.readableBytes());
+        bytes.skipBytes(now);
         skip -= now;
         if (skip > 0) {
             return false;
@@ -312,28 +247,28 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         return true;
     }
 
-    private boolean accept(ByteBuf input) {
+    private boolean accept(ByteBuf bytes) {
         expectLargePayload =
                 header.type == NbdProtocol.CMD_WRITE && header.length > INLINE_BYTES_MAX;
         return switch (header.type) {
-            case NbdProtocol.CMD_READ -> read(input);
-            case NbdProtocol.CMD_WRITE -> write(input);
+            case NbdProtocol.CMD_READ -> read(bytes);
+            case NbdProtocol.CMD_WRITE -> write(bytes);
             case NbdProtocol.CMD_DISC -> finish();
-            default -> dispatch(input);
+            default -> dispatch(bytes);
         };
     }
 
-    private boolean read(ByteBuf input) {
+    private boolean read(ByteBuf bytes) {
         if (header.length == 0) {
             outbox.nothing(structured, header.cookie);
         } else if (header.length > INLINE_BYTES_MAX) {
-            return dispatch(input);
+            return dispatch(bytes);
         } else if (isTickSpent()) {
             return false;
         } else if (!readNow((int) header.length)) {
-            return dispatch(input);
+            return dispatch(bytes);
         }
-        input.skipBytes(NbdProtocol.REQUEST_BYTES);
+        bytes.skipBytes(NbdProtocol.REQUEST_BYTES);
         return true;
     }
 
@@ -357,33 +292,30 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         return true;
     }
 
-    private boolean write(ByteBuf input) {
+    private boolean write(ByteBuf bytes) {
         if (isPayloadTooLarge()) {
             return false;
         }
         int length = (int) header.length;
         if (length > INLINE_BYTES_MAX) {
-            return dispatch(input);
+            return dispatch(bytes);
         }
-        if (input.readableBytes() < NbdProtocol.REQUEST_BYTES + length || isTickSpent()) {
+        if (bytes.readableBytes() < NbdProtocol.REQUEST_BYTES + length || isTickSpent()) {
             return false;
         }
         if (length == 0) {
             outbox.success(header.cookie);
-        } else if (header.isFua() || !writeNow(input, length)) {
-            return dispatch(input);
+        } else if (header.isFua() || !writeNow(bytes, length)) {
+            return dispatch(bytes);
         }
-        input.skipBytes(NbdProtocol.REQUEST_BYTES + length);
+        bytes.skipBytes(NbdProtocol.REQUEST_BYTES + length);
         return true;
     }
 
     /// Writes straight from what the socket gave.
-    private boolean writeNow(ByteBuf input, int length) {
-        int at = input.readerIndex() + NbdProtocol.REQUEST_BYTES;
-        ByteBuffer source =
-                isSame(input, buffers.input.bytes)
-                        ? buffers.input.view(at, length)
-                        : input.nioBuffer(at, length);
+    private boolean writeNow(ByteBuf bytes, int length) {
+        int at = bytes.readerIndex() + NbdProtocol.REQUEST_BYTES;
+        ByteBuffer source = input.view(bytes, at, length);
         try {
             if (!gate.writeNow(header.offset, source)) {
                 return false;
@@ -406,7 +338,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     }
 
     /// Hands the request to a virtual thread, as soon as the allowance lets it.
-    private boolean dispatch(ByteBuf input) {
+    private boolean dispatch(ByteBuf bytes) {
         int bufferBytes = Request.bufferBytes(header);
         long cost = (long) Allowance.REQUEST_BYTES + bufferBytes;
         if (!allowance.admit(cost)) {
@@ -415,13 +347,13 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         }
         ByteBuf buffer = allocate(bufferBytes, cost);
         Request request = new Request(header, cost, gate, structured, buffer, this);
-        input.skipBytes(NbdProtocol.REQUEST_BYTES);
+        bytes.skipBytes(NbdProtocol.REQUEST_BYTES);
         if (header.type != NbdProtocol.CMD_WRITE) {
             start(request);
             return true;
         }
         incoming = request;
-        return advance(input);
+        return advance(bytes);
     }
 
     private @Nullable ByteBuf allocate(int bytes, long cost) {
@@ -486,7 +418,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
             return;
         }
         waiting = false;
-        ByteBuf left = carry;
+        ByteBuf left = input.kept();
         if (left != null) {
             decode(left);
         }
@@ -537,11 +469,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     }
 
     private void dropInput() {
-        ByteBuf left = carry;
-        if (left != null) {
-            carry = null;
-            left.release();
-        }
+        input.drop();
         Request request = incoming;
         if (request != null) {
             incoming = null;

@@ -17,6 +17,7 @@ import io.netty.channel.nio.NioIoHandler;
 import io.netty.channel.socket.nio.NioServerDomainSocketChannel;
 import io.netty.channel.socket.nio.NioServerSocketChannel;
 import io.netty.channel.unix.DomainSocketAddress;
+import io.netty.util.ResourceLeakDetector;
 import io.netty.util.concurrent.DefaultThreadFactory;
 
 import java.net.SocketAddress;
@@ -27,6 +28,14 @@ final class Transport {
     /// payload of 1 MiB is a part of one.
     private static final PooledByteBufAllocator ALLOCATOR =
             new PooledByteBufAllocator(true, 0, 2, 8192, 9, 64, 32, false);
+
+    static {
+        // Netty samples buffers for leaks by recording stacks; the tests switch that on, a server
+        // has no use for it.
+        if (System.getProperty("io.netty.leakDetection.level") == null) {
+            ResourceLeakDetector.setLevel(ResourceLeakDetector.Level.DISABLED);
+        }
+    }
 
     private final boolean epoll = Epoll.isAvailable();
     private final EventLoopGroup loops;

@@ -11,7 +11,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 
 /// The smallest program around the server: `ServeFile FILE ADDRESS [LOOPS [SPIN_MICROS]]`, for
-/// measuring the server alone. It ends when its last client has left.
+/// measuring the server alone. It serves until it is killed.
 final class ServeFile {
     private ServeFile() {}
 
@@ -26,7 +26,7 @@ final class ServeFile {
                 NbdServer server =
                         NbdServer.start(Exports.of(new Export("disk", new Gate(file))), options)) {
             System.out.println("ready: " + server.listen(Address.parse(args[1])));
-            server.awaitLastClient();
+            Thread.currentThread().join();
         }
     }
 }

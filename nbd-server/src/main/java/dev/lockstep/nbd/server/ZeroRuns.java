@@ -1,0 +1,77 @@
+package dev.lockstep.nbd.server;
+
+import dev.lockstep.nbd.NbdProtocol;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.ByteBufAllocator;
+import io.netty.buffer.CompositeByteBuf;
+import io.netty.buffer.Unpooled;
+
+import java.nio.ByteBuffer;
+
+/// Finds zeroes in what was read, and replies with holes in their place.
+///
+/// Looking at the bytes is cheaper than asking the device for its extents beforehand: where there
+/// are data, the first few bytes of a piece tell, while a file system may walk through all of its
+/// map (tmpfs does). It finds zeroes that were written, too.
+final class ZeroRuns {
+    /// A hole is a multiple of this in a read: large enough that its header is nothing beside the
+    /// bytes saved, and that a reply has few chunks.
+    static final int PIECE_BYTES = 64 << 10;
+
+    private static final ByteBuffer ZEROES =
+            ByteBuffer.allocateDirect(PIECE_BYTES).asReadOnlyBuffer();
+
+    private ZeroRuns() {}
+
+    /// Makes the whole reply of a read.
+    ///
+    /// @param read the bytes read, after room for one header; it becomes a part of the result
+    /// @param at the index of the first byte read
+    /// @param length how many there are
+    /// @param offset where they are in the export
+    static ByteBuf reply(ByteBuf read, int at, int length, long cookie, long offset) {
+        int end = at + length;
+        int runEnd = runEnd(read, at, end);
+        boolean zero = isZero(read, at, end);
+        if (runEnd == end && !zero) {
+            Replies.data(read.clear(), NbdProtocol.REPLY_FLAG_DONE, cookie, offset, length);
+            return read.writerIndex(end);
+        }
+        CompositeByteBuf reply = new CompositeByteBuf(ByteBufAllocator.DEFAULT, true, 1024);
+        for (int run = at; run < end; run = runEnd, runEnd = runEnd(read, run, end)) {
+            int flags = runEnd == end ? NbdProtocol.REPLY_FLAG_DONE : 0;
+            long runOffset = offset + (run - at);
+            int runLength = runEnd - run;
+            if (isZero(read, run, end)) {
+                ByteBuf hole = Unpooled.directBuffer(Replies.HOLE_BYTES);
+                Replies.hole(hole, flags, cookie, runOffset, runLength);
+                reply.addComponent(true, hole);
+            } else {
+                ByteBuf header = Unpooled.directBuffer(Replies.DATA_HEADER_BYTES);
+                Replies.data(header, flags, cookie, runOffset, runLength);
+                reply.addComponent(true, header);
+                reply.addComponent(true, read.retainedSlice(run, runLength));
+            }
+        }
+        read.release();
+        return reply;
+    }
+
+    /// Where the pieces from `at` on cease to be alike.
+    private static int runEnd(ByteBuf read, int at, int end) {
+        boolean zero = isZero(read, at, end);
+        int next = at + PIECE_BYTES;
+        while (next < end && isZero(read, next, end) == zero) {
+            next += PIECE_BYTES;
+        }
+        return Math.min(next, end);
+    }
+
+    /// Whether the piece at `at` is whole and holds only zeroes.
+    private static boolean isZero(ByteBuf read, int at, int end) {
+        return end - at >= PIECE_BYTES
+                && read.getLong(at) == 0
+                && read.nioBuffer(at, PIECE_BYTES).mismatch(ZEROES.duplicate()) < 0;
+    }
+}

@@ -1,0 +1,254 @@
+package dev.lockstep.nbd;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.lockstep.block.graph.Gate;
+import dev.lockstep.block.memory.MemoryDevice;
+import dev.lockstep.nbd.Negotiation.Asked;
+import dev.lockstep.nbd.Negotiation.ClientFlags;
+import dev.lockstep.nbd.Negotiation.Closed;
+import dev.lockstep.nbd.Negotiation.Haggling;
+import dev.lockstep.nbd.Negotiation.Reply;
+import dev.lockstep.nbd.Negotiation.State;
+import dev.lockstep.nbd.Negotiation.Step;
+import dev.lockstep.nbd.Negotiation.ToExportName;
+import dev.lockstep.nbd.Negotiation.ToOption;
+import dev.lockstep.nbd.Negotiation.Transmission;
+
+import org.junit.jupiter.api.Test;
+
+import java.util.List;
+
+/// Every state and message of the handshake, without a socket.
+class NegotiationTest {
+    private static final long SIZE = 1 << 20;
+    private static final int BOTH_FLAGS =
+            NbdProtocol.FLAG_C_FIXED_NEWSTYLE | NbdProtocol.FLAG_C_NO_ZEROES;
+
+    private final Export disk =
+            new Export("disk", "a disk", new Gate(new MemoryDevice("disk", SIZE)));
+    private final Export frozen =
+            new Export("frozen", Gate.readOnly(new MemoryDevice("frozen", SIZE)));
+    private final Negotiation negotiation = new Negotiation(Exports.of(disk, frozen), true);
+
+    @Test
+    void the_clients_flags_lead_to_haggling() {
+        Step step = negotiation.step(negotiation.start(), new ClientFlags(BOTH_FLAGS));
+        Haggling haggling = assertInstanceOf(Haggling.class, step.next());
+        assertTrue(haggling.agreed().fixedNewstyle());
+        assertTrue(haggling.agreed().noZeroes());
+        assertEquals(List.of(), step.replies());
+    }
+
+    @Test
+    void unknown_client_flags_end_the_session() {
+        Step step = negotiation.step(negotiation.start(), new ClientFlags(BOTH_FLAGS | 1 << 5));
+        assertInstanceOf(Closed.class, step.next());
+    }
+
+    @Test
+    void an_option_before_the_flags_ends_the_session() {
+        Step step = negotiation.step(negotiation.start(), new Asked(new Option.ListExports()));
+        assertInstanceOf(Closed.class, step.next());
+    }
+
+    @Test
+    void a_client_without_fixed_newstyle_may_only_name_an_export() {
+        State plain = negotiation.step(negotiation.start(), new ClientFlags(0)).next();
+        Step listed = negotiation.step(plain, new Asked(new Option.ListExports()));
+        assertInstanceOf(Closed.class, listed.next());
+        Step named = negotiation.step(plain, new Asked(new Option.ExportName("disk")));
+        assertInstanceOf(Transmission.class, named.next());
+        ToExportName answer = assertInstanceOf(ToExportName.class, named.replies().getFirst());
+        assertTrue(answer.padded());
+        assertEquals(SIZE, answer.size());
+    }
+
+    @Test
+    void naming_an_export_that_is_not_there_ends_the_session() {
+        assertInstanceOf(Closed.class, ask(haggling(), new Option.ExportName("nope")).next());
+    }
+
+    @Test
+    void a_listing_shows_every_export_and_then_acknowledges() {
+        Step step = ask(haggling(), new Option.ListExports());
+        assertEquals(
+                List.of(
+                        new OptionReply.Server("disk", "a disk"),
+                        new OptionReply.Server("frozen", ""),
+                        new OptionReply.Ack()),
+                bodies(step));
+        assertInstanceOf(Haggling.class, step.next());
+    }
+
+    @Test
+    void info_tells_what_was_asked_and_stays() {
+        Step step =
+                ask(
+                        haggling(),
+                        new Option.ExportInfo(
+                                "disk",
+                                List.of(
+                                        NbdProtocol.INFO_BLOCK_SIZE,
+                                        NbdProtocol.INFO_NAME,
+                                        NbdProtocol.INFO_DESCRIPTION,
+                                        77)));
+        assertInstanceOf(Haggling.class, step.next());
+        assertEquals(
+                List.of(
+                        new OptionReply.InfoExport(SIZE, disk.transmissionFlags(true, false)),
+                        new OptionReply.InfoName("disk"),
+                        new OptionReply.InfoDescription("a disk"),
+                        new OptionReply.InfoBlockSize(
+                                1, disk.preferredBlockSize(), NbdProtocol.PAYLOAD_BYTES_MAX),
+                        new OptionReply.Ack()),
+                bodies(step));
+    }
+
+    @Test
+    void go_enters_transmission() {
+        Step step = ask(haggling(), new Option.Go("disk", List.of()));
+        assertEquals(new Transmission(disk, false, false), step.next());
+    }
+
+    @Test
+    void go_for_an_unknown_export_is_refused_with_the_reason_and_haggling_goes_on() {
+        Step step = ask(haggling(), new Option.Go("nope", List.of()));
+        assertInstanceOf(Haggling.class, step.next());
+        OptionReply.Refusal refusal =
+                assertInstanceOf(OptionReply.Refusal.class, bodies(step).getFirst());
+        assertEquals(NbdProtocol.REP_ERR_UNKNOWN, refusal.type());
+        assertTrue(refusal.message().contains("'nope'"), refusal.message());
+    }
+
+    @Test
+    void abort_is_acknowledged_before_the_end() {
+        Step step = ask(haggling(), new Option.Abort());
+        assertInstanceOf(Closed.class, step.next());
+        assertEquals(List.of(new OptionReply.Ack()), bodies(step));
+    }
+
+    @Test
+    void an_unknown_option_is_refused_and_haggling_goes_on() {
+        Step step = ask(haggling(), new Option.Unknown(4711));
+        assertInstanceOf(Haggling.class, step.next());
+        assertRefused(NbdProtocol.REP_ERR_UNSUP, step);
+    }
+
+    @Test
+    void tls_is_refused() {
+        assertRefused(NbdProtocol.REP_ERR_UNSUP, ask(haggling(), new Option.StartTls()));
+    }
+
+    @Test
+    void metadata_contexts_need_structured_replies() {
+        assertRefused(NbdProtocol.REP_ERR_INVALID, ask(haggling(), allocationOf("disk")));
+    }
+
+    @Test
+    void a_selected_context_counts_for_its_export_only() {
+        State chosen = ask(structured(), allocationOf("disk")).next();
+        assertEquals(
+                new Transmission(disk, true, true),
+                ask(chosen, new Option.Go("disk", List.of())).next());
+        assertEquals(
+                new Transmission(frozen, true, false),
+                ask(chosen, new Option.Go("frozen", List.of())).next());
+    }
+
+    @Test
+    void a_later_selection_replaces_an_earlier_one_even_if_it_fails() {
+        State chosen = ask(structured(), allocationOf("disk")).next();
+        for (Option later :
+                List.of(
+                        new Option.SetMetaContext("disk", List.of("x-unknown:thing")),
+                        new Option.SetMetaContext("disk", List.of()),
+                        allocationOf("nope"),
+                        new Option.Malformed(
+                                NbdProtocol.OPT_SET_META_CONTEXT,
+                                NbdProtocol.REP_ERR_INVALID,
+                                "short"))) {
+            State replaced = ask(chosen, later).next();
+            assertEquals(
+                    new Transmission(disk, true, false),
+                    ask(replaced, new Option.Go("disk", List.of())).next(),
+                    later.toString());
+        }
+    }
+
+    @Test
+    void a_listing_of_contexts_knows_the_wildcard_and_selects_nothing() {
+        for (List<String> queries :
+                List.of(List.<String>of(), List.of("base:"), List.of("base:allocation"))) {
+            Step step = ask(structured(), new Option.ListMetaContext("disk", queries));
+            assertEquals(
+                    List.of(
+                            new OptionReply.MetaContext(0, "base:allocation"),
+                            new OptionReply.Ack()),
+                    bodies(step));
+            assertFalse(
+                    ((Transmission) ask(step.next(), new Option.Go("disk", List.of())).next())
+                            .allocation());
+        }
+        Step none = ask(structured(), new Option.ListMetaContext("disk", List.of("qemu:")));
+        assertEquals(List.of(new OptionReply.Ack()), bodies(none));
+    }
+
+    @Test
+    void the_flags_tell_what_the_export_can_do() {
+        int writable = disk.transmissionFlags(true, true);
+        assertTrue((writable & NbdProtocol.FLAG_CAN_MULTI_CONN) != 0);
+        assertTrue((writable & NbdProtocol.FLAG_SEND_DF) != 0);
+        assertTrue((writable & NbdProtocol.FLAG_SEND_FAST_ZERO) != 0);
+        assertEquals(0, writable & NbdProtocol.FLAG_READ_ONLY);
+        int readOnly = frozen.transmissionFlags(false, false);
+        assertTrue((readOnly & NbdProtocol.FLAG_READ_ONLY) != 0);
+        assertEquals(
+                0,
+                readOnly
+                        & (NbdProtocol.FLAG_SEND_TRIM
+                                | NbdProtocol.FLAG_CAN_MULTI_CONN
+                                | NbdProtocol.FLAG_SEND_DF));
+    }
+
+    @Test
+    void nothing_leads_out_of_the_end() {
+        Step step = ask(new Closed("over"), new Option.Go("disk", List.of()));
+        assertEquals(new Closed("over"), step.next());
+        assertEquals(List.of(), step.replies());
+    }
+
+    private State haggling() {
+        return negotiation.step(negotiation.start(), new ClientFlags(BOTH_FLAGS)).next();
+    }
+
+    private State structured() {
+        return ask(haggling(), new Option.StructuredReply()).next();
+    }
+
+    private Step ask(State state, Option option) {
+        return negotiation.step(state, new Asked(option));
+    }
+
+    private static Option allocationOf(String export) {
+        return new Option.SetMetaContext(export, List.of("base:allocation"));
+    }
+
+    private static void assertRefused(int type, Step step) {
+        OptionReply.Refusal refusal =
+                assertInstanceOf(OptionReply.Refusal.class, bodies(step).getLast());
+        assertEquals(type, refusal.type());
+        assertFalse(refusal.message().isEmpty());
+    }
+
+    private static List<OptionReply> bodies(Step step) {
+        return step.replies().stream().map(NegotiationTest::body).toList();
+    }
+
+    private static OptionReply body(Reply reply) {
+        return assertInstanceOf(ToOption.class, reply).reply();
+    }
+}

@@ -1,0 +1,156 @@
+package dev.lockstep.nbd.server;
+
+import dev.lockstep.nbd.Address;
+import dev.lockstep.nbd.NbdProtocol;
+import dev.lockstep.nbd.Option;
+import dev.lockstep.nbd.OptionCodec;
+import dev.lockstep.nbd.OptionReply;
+import dev.lockstep.nbd.OptionReplyCodec;
+
+import java.io.EOFException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.SocketChannel;
+import java.util.ArrayList;
+import java.util.List;
+
+/// A client that sends exactly what a test says, right or wrong, and reads exactly what comes.
+final class RawClient implements AutoCloseable {
+    final SocketChannel socket;
+
+    private RawClient(SocketChannel socket) {
+        this.socket = socket;
+    }
+
+    /// Connects and reads the greeting.
+    static RawClient connect(Address address) throws IOException {
+        SocketChannel socket = address.openSocket();
+        socket.connect(address.socketAddress());
+        RawClient client = new RawClient(socket);
+        ByteBuffer greeting = client.receive(NbdProtocol.GREETING_BYTES);
+        if (greeting.getLong() != NbdProtocol.INIT_MAGIC
+                || greeting.getLong() != NbdProtocol.OPTION_MAGIC) {
+            throw new IOException("that is no greeting");
+        }
+        return client;
+    }
+
+    /// Connects and negotiates simple replies.
+    static RawClient simple(Address address, String export) throws IOException {
+        RawClient client = connect(address).flags(3);
+        client.ask(new Option.Go(export, List.of()));
+        return client;
+    }
+
+    /// Connects and negotiates chunks and `base:allocation`.
+    static RawClient structured(Address address, String export) throws IOException {
+        RawClient client = connect(address).flags(3);
+        client.ask(new Option.StructuredReply());
+        client.ask(new Option.SetMetaContext(export, List.of("base:allocation")));
+        client.ask(new Option.Go(export, List.of()));
+        return client;
+    }
+
+    RawClient flags(int flags) throws IOException {
+        return send(ByteBuffer.allocate(4).putInt(flags).flip());
+    }
+
+    /// Sends an option and returns all of its replies.
+    List<OptionReply> ask(Option option) throws IOException {
+        send(OptionCodec.encode(option));
+        return replies();
+    }
+
+    List<OptionReply> replies() throws IOException {
+        List<OptionReply> replies = new ArrayList<>();
+        do {
+            ByteBuffer header = receive(NbdProtocol.OPTION_REPLY_HEADER_BYTES);
+            header.position(12);
+            int type = header.getInt();
+            replies.add(OptionReplyCodec.decode(type, receive(header.getInt())));
+        } while (!replies.getLast().isLast());
+        return replies;
+    }
+
+    static ByteBuffer header(int flags, int type, long cookie, long offset, long length) {
+        return ByteBuffer.allocate(NbdProtocol.REQUEST_BYTES)
+                .putInt(NbdProtocol.REQUEST_MAGIC)
+                .putShort((short) flags)
+                .putShort((short) type)
+                .putLong(cookie)
+                .putLong(offset)
+                .putInt((int) length)
+                .flip();
+    }
+
+    RawClient request(int type, long cookie, long offset, long length) throws IOException {
+        return send(header(0, type, cookie, offset, length));
+    }
+
+    RawClient write(long cookie, long offset, byte[] payload) throws IOException {
+        request(NbdProtocol.CMD_WRITE, cookie, offset, payload.length);
+        return send(ByteBuffer.wrap(payload));
+    }
+
+    RawClient send(ByteBuffer bytes) throws IOException {
+        while (bytes.hasRemaining()) {
+            socket.write(bytes);
+        }
+        return this;
+    }
+
+    /// A simple reply.
+    record Simple(int error, long cookie) {}
+
+    Simple simpleReply() throws IOException {
+        ByteBuffer header = receive(NbdProtocol.SIMPLE_REPLY_BYTES);
+        if (header.getInt() != NbdProtocol.SIMPLE_REPLY_MAGIC) {
+            throw new IOException("that is no simple reply");
+        }
+        return new Simple(header.getInt(), header.getLong());
+    }
+
+    /// A chunk of a structured reply.
+    record Chunk(int flags, int type, long cookie, ByteBuffer payload) {
+        boolean isLast() {
+            return (flags & NbdProtocol.REPLY_FLAG_DONE) != 0;
+        }
+    }
+
+    Chunk chunk() throws IOException {
+        ByteBuffer header = receive(NbdProtocol.STRUCTURED_REPLY_BYTES);
+        if (header.getInt() != NbdProtocol.STRUCTURED_REPLY_MAGIC) {
+            throw new IOException("that is no chunk");
+        }
+        int flags = Short.toUnsignedInt(header.getShort());
+        int type = Short.toUnsignedInt(header.getShort());
+        long cookie = header.getLong();
+        return new Chunk(flags, type, cookie, receive(header.getInt()));
+    }
+
+    ByteBuffer receive(int bytes) throws IOException {
+        ByteBuffer buffer = ByteBuffer.allocate(bytes);
+        while (buffer.hasRemaining()) {
+            if (socket.read(buffer) < 0) {
+                throw new EOFException(
+                        "the server hung up after %d of %d bytes"
+                                .formatted(buffer.position(), bytes));
+            }
+        }
+        return buffer.flip();
+    }
+
+    /// Whether the server hangs up without another byte.
+    boolean isHungUp() throws IOException {
+        try {
+            return socket.read(ByteBuffer.allocate(1)) < 0;
+        } catch (IOException e) {
+            return true; // reset: it hung up while we were still sending
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        socket.close();
+    }
+}
