@@ -1,5 +1,6 @@
 package dev.lockstep.block.file;
 
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /// Makes writes to the page cache as long as they return at once.
@@ -12,15 +13,30 @@ import java.util.concurrent.atomic.AtomicInteger;
 /// A write may also take long because the thread lost its core, which on a busy machine is common
 /// and says nothing about the disk. The kernel counts how often a thread waited of its own accord,
 /// but asking costs as much as a tenth of a write. So a long write arouses suspicion, and only
-/// while there is suspicion the count is asked for; what shows in it leads to a pause.
+/// while there is suspicion the count is asked for; what shows in it leads to a pause. The pause is
+/// many times the wait, so that a disk that hangs takes little of its thread's time.
+///
+/// A virtual thread that waits here takes its carrier with it. So few of them write at a time, and
+/// one carrier always stays for the others.
 final class InlineWrites {
     /// Above this a write may have waited. Copying 64 KiB takes some 20 us; waiting for a disk
     /// takes milliseconds.
     private static final long LONG_NANOS = 1_000_000;
 
+    /// Nobody is kept from a core for so long: no need for a second look.
+    private static final long SURELY_WAITED_NANOS = 100_000_000;
+
     private static final long SUSPICION_NANOS = 1_000_000_000;
     private static final long PAUSE_MIN_NANOS = 10_000_000;
-    private static final long PAUSE_MAX_NANOS = 1_000_000_000;
+
+    /// How far pauses are doubled. When the cache has room again, this much time is lost at most.
+    private static final long DOUBLED_PAUSE_MAX_NANOS = 1_000_000_000;
+
+    /// A thread loses at most a tenth of its time to waits.
+    private static final long PAUSE_TO_WAIT = 10;
+
+    private static final Semaphore SPARE_CARRIERS =
+            new Semaphore(Runtime.getRuntime().availableProcessors() - 1);
 
     /// Requests under way that may hold the file's lock while they wait for the disk.
     private final AtomicInteger slowRequests = new AtomicInteger();
@@ -40,13 +56,28 @@ final class InlineWrites {
         if (slowRequests.get() != 0 || begin - pausedUntilNanos < 0) {
             return -1;
         }
+        if (!Thread.currentThread().isVirtual()) {
+            return writeAndLearn(begin, fd, address, length, offset);
+        }
+        if (!SPARE_CARRIERS.tryAcquire()) {
+            return -1;
+        }
+        try {
+            return writeAndLearn(begin, fd, address, length, offset);
+        } finally {
+            SPARE_CARRIERS.release();
+        }
+    }
+
+    private long writeAndLearn(long begin, int fd, long address, long length, long offset) {
         boolean suspected = begin - suspectedUntilNanos < 0;
         long waitsBefore = suspected ? Posix.waitsOfThread() : 0;
         long written = Posix.pwriteNow(fd, address, length, offset);
         long end = System.nanoTime();
         if (end - begin >= LONG_NANOS) {
             suspectedUntilNanos = end + SUSPICION_NANOS;
-            if (suspected && Posix.waitsOfThread() != waitsBefore) {
+            if (end - begin >= SURELY_WAITED_NANOS
+                    || (suspected && Posix.waitsOfThread() != waitsBefore)) {
                 pause(begin, end);
             }
         }
@@ -64,7 +95,8 @@ final class InlineWrites {
     /// Waiting again soon after a pause doubles the next one.
     private void pause(long beginNanos, long endNanos) {
         boolean again = beginNanos - pausedUntilNanos < pauseNanos;
-        pauseNanos = again ? Math.min(2 * pauseNanos, PAUSE_MAX_NANOS) : PAUSE_MIN_NANOS;
+        long doubled = again ? Math.min(2 * pauseNanos, DOUBLED_PAUSE_MAX_NANOS) : PAUSE_MIN_NANOS;
+        pauseNanos = Math.max(doubled, PAUSE_TO_WAIT * (endNanos - beginNanos));
         pausedUntilNanos = endNanos + pauseNanos;
         suspectedUntilNanos = pausedUntilNanos + SUSPICION_NANOS;
     }

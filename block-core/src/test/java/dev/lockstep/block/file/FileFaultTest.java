@@ -49,36 +49,75 @@ class FileFaultTest {
     /// kernel does after a failed write-back.
     @Test
     void after_a_failed_sync_no_flush_succeeds_even_if_the_kernel_says_so() throws Exception {
-        Path source = folder.resolve("shim.c");
-        Files.writeString(
-                source,
-                """
-                #include <errno.h>
-                int fdatasync(int fd) {
-                    static int calls;
-                    if (calls++ > 0) return 0;
-                    errno = EIO;
-                    return -1;
-                }
-                """);
-        Path shim = folder.resolve("shim.so");
-        Host.run("gcc", "-shared", "-fPIC", "-o", shim.toString(), source.toString());
+        Path shim =
+                compile(
+                        """
+                        #include <errno.h>
+                        int fdatasync(int fd) {
+                            static int calls;
+                            if (calls++ > 0) return 0;
+                            errno = EIO;
+                            return -1;
+                        }
+                        """);
         Path disk = folder.resolve("disk.raw");
         FileOpener.create(disk, MIB);
-        String output =
-                Host.run(
-                        "env",
-                        "LD_PRELOAD=" + shim,
-                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                        "--enable-native-access=ALL-UNNAMED",
-                        "-cp",
-                        System.getProperty("java.class.path"),
-                        FlushThrice.class.getName(),
-                        disk.toString());
+        String output = runWith(shim, FlushThrice.class, disk);
         List<String> answers = output.lines().toList();
         assertEquals(3, answers.size(), output);
         for (String answer : answers) {
             assertTrue(answer.startsWith("IO ") && answer.contains("Input/output error"), answer);
+        }
+    }
+
+    @Test
+    void after_a_write_that_waited_none_is_tried_on_a_thread_that_must_not() throws Exception {
+        Path shim =
+                compile(
+                        """
+                        #define _GNU_SOURCE
+                        #include <unistd.h>
+                        #include <sys/syscall.h>
+                        long pwrite64(int fd, const void *bytes, unsigned long count, long at) {
+                            usleep(200000);
+                            return syscall(SYS_pwrite64, fd, bytes, count, at);
+                        }
+                        """);
+        Path disk = folder.resolve("disk.raw");
+        FileOpener.create(disk, MIB);
+        List<String> answers = runWith(shim, WriteNowFiveTimes.class, disk).lines().toList();
+        assertEquals(List.of("true", "false", "false", "false", "false"), answers);
+    }
+
+    private Path compile(String source) throws Exception {
+        Path file = Files.writeString(folder.resolve("shim.c"), source);
+        Path shim = folder.resolve("shim.so");
+        Host.run("gcc", "-shared", "-fPIC", "-o", shim.toString(), file.toString());
+        return shim;
+    }
+
+    private static String runWith(Path shim, Class<?> program, Path disk) throws Exception {
+        return Host.run(
+                "env",
+                "LD_PRELOAD=" + shim,
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "--enable-native-access=ALL-UNNAMED",
+                "-cp",
+                System.getProperty("java.class.path"),
+                program.getName(),
+                disk.toString());
+    }
+
+    /// Runs in a process of its own and prints what each write answers.
+    static final class WriteNowFiveTimes {
+        private WriteNowFiveTimes() {}
+
+        public static void main(String[] arguments) throws IOException {
+            try (FileDevice device = FileDevice.open(FileOptions.of(Path.of(arguments[0])))) {
+                for (int attempt = 0; attempt < 5; attempt++) {
+                    System.out.println(device.writeNow(0, ByteBuffer.allocateDirect(4096)));
+                }
+            }
         }
     }
 

@@ -57,7 +57,6 @@ public final class SecondaryStack implements AutoCloseable {
     /// What is behind [#below] until everything is committed.
     private @Nullable CommitDevice commit;
 
-
     /// A stack over a disk, whose guest is refused until there is a checkpoint.
     ///
     /// @param limitBytes how much the buffers may hold together; what does not fit is refused
@@ -182,8 +181,8 @@ public final class SecondaryStack implements AutoCloseable {
         }
     }
 
-    /// Starts the buffers that [#prepare] or [#drain] made: the disk as it is becomes the checkpoint.
-    /// The guest and the target are quiet.
+    /// Starts the buffers that [#prepare] or [#drain] made: the disk as it is becomes the
+    /// checkpoint. The guest and the target are quiet.
     public void swapBuffers() {
         lock.lock();
         try {
@@ -215,8 +214,9 @@ public final class SecondaryStack implements AutoCloseable {
         }
     }
 
-    /// Puts the device of a promoted side behind the guest's edge as soon as that is quiet, and lets
-    /// the guest through. The guest may be shut before, so that nothing of it passes until then.
+    /// Puts the device of a promoted side behind the guest's edge as soon as that is quiet, and
+    /// lets the guest through. The guest may be shut before, so that nothing of it passes until
+    /// then.
     public void serve(BlockDevice device) {
         guest.drain();
         lock.lock();
