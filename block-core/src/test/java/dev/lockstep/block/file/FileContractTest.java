@@ -22,8 +22,8 @@ class FileContractTest {
         private final CacheMode mode;
         private @Nullable Path folder;
 
-        InFolder(String parent, CacheMode mode) {
-            this.parent = Path.of(parent);
+        InFolder(Path parent, CacheMode mode) {
+            this.parent = parent;
             this.mode = mode;
         }
 
@@ -66,56 +66,56 @@ class FileContractTest {
     @Nested
     class WritebackOnDisk extends InFolder {
         WritebackOnDisk() {
-            super("/tmp", CacheMode.WRITEBACK);
+            super(OnDisk.PARENT, CacheMode.WRITEBACK);
         }
     }
 
     @Nested
     class NoneOnDisk extends InFolder {
         NoneOnDisk() {
-            super("/tmp", CacheMode.NONE);
+            super(OnDisk.PARENT, CacheMode.NONE);
         }
     }
 
     @Nested
     class WritethroughOnDisk extends InFolder {
         WritethroughOnDisk() {
-            super("/tmp", CacheMode.WRITETHROUGH);
+            super(OnDisk.PARENT, CacheMode.WRITETHROUGH);
         }
     }
 
     @Nested
     class DirectsyncOnDisk extends InFolder {
         DirectsyncOnDisk() {
-            super("/tmp", CacheMode.DIRECTSYNC);
+            super(OnDisk.PARENT, CacheMode.DIRECTSYNC);
         }
     }
 
     @Nested
     class UnsafeOnDisk extends InFolder {
         UnsafeOnDisk() {
-            super("/tmp", CacheMode.UNSAFE);
+            super(OnDisk.PARENT, CacheMode.UNSAFE);
         }
     }
 
     @Nested
     class WritebackOnTmpfs extends InFolder {
         WritebackOnTmpfs() {
-            super("/dev/shm", CacheMode.WRITEBACK);
+            super(Path.of("/dev/shm"), CacheMode.WRITEBACK);
         }
     }
 
     @Nested
     class WritethroughOnTmpfs extends InFolder {
         WritethroughOnTmpfs() {
-            super("/dev/shm", CacheMode.WRITETHROUGH);
+            super(Path.of("/dev/shm"), CacheMode.WRITETHROUGH);
         }
     }
 
     @Nested
     class UnsafeOnTmpfs extends InFolder {
         UnsafeOnTmpfs() {
-            super("/dev/shm", CacheMode.UNSAFE);
+            super(Path.of("/dev/shm"), CacheMode.UNSAFE);
         }
     }
 

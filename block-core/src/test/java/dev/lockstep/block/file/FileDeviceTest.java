@@ -27,11 +27,12 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 
-/// What is particular to files, on a file system with disks (the temporary folder's) and on tmpfs.
+/// What is particular to files, on a file system with disks (the build folder's) and on tmpfs.
 class FileDeviceTest {
     private static final int MIB = 1 << 20;
 
-    @TempDir Path folder;
+    @TempDir(factory = OnDisk.class)
+    Path folder;
 
     @Test
     void bytes_written_are_in_the_file_and_are_read_back() throws IOException {
