@@ -15,9 +15,13 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
+import java.net.ConnectException;
 import java.net.InetSocketAddress;
+import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
@@ -230,18 +234,26 @@ public final class NbdServer implements AutoCloseable {
         }
     }
 
-    /// A socket file outlives a server that was killed.
+    /// A socket file outlives a server that was killed. It is removed here rather than by the
+    /// transport, which removes whatever is there.
     private static void removeStale(Address address, Path path) throws IOException {
-        if (!Files.exists(path)) {
+        if (!Files.exists(path, LinkOption.NOFOLLOW_LINKS)) {
             return;
         }
-        try (var probe = address.openSocket()) {
-            probe.connect(address.socketAddress());
-        } catch (IOException e) {
-            if (e instanceof java.net.ConnectException) {
-                Files.deleteIfExists(path);
-            }
+        if (!Files.readAttributes(path, BasicFileAttributes.class).isOther()) {
+            throw new IOException(
+                    "cannot listen on %s: there is a file of that name".formatted(address));
         }
+        try (SocketChannel probe = address.openSocket()) {
+            probe.connect(address.socketAddress());
+        } catch (ConnectException _) {
+            Files.deleteIfExists(path);
+            return;
+        } catch (IOException e) {
+            throw new IOException("cannot listen on %s: %s".formatted(address, e.getMessage()), e);
+        }
+        throw new IOException(
+                "cannot listen on %s: another program listens there".formatted(address));
     }
 
     private static Address actual(Address asked, Channel channel) {

@@ -18,6 +18,9 @@ final class Outbox {
     /// Up to here copying a reply is cheaper than one more buffer for the kernel to gather.
     private static final int COPY_BYTES_MAX = 8 << 10;
 
+    /// Small replies that the kernel has not taken: past this, no more requests are decoded.
+    private static final int BACKLOG_BYTES_MAX = 4 * LoopBuffers.REPLY_BYTES;
+
     /// Who is told when the kernel took what was held for it.
     interface Releases {
         void hold(long cost);
@@ -31,6 +34,7 @@ final class Outbox {
     private final ChannelPromise noPromise;
     private @Nullable Shared small;
     private boolean unflushed;
+    private int backlogBytes;
 
     Outbox(Channel channel, LoopBuffers buffers, Releases releases) {
         this.channel = channel;
@@ -112,8 +116,19 @@ final class Outbox {
         }
         sent.bytes.release();
         releases.hold(cost);
+        backlogBytes += cost;
         // Completed in order, so after the bytes before it.
-        channel.writeAndFlush(Unpooled.EMPTY_BUFFER).addListener(_ -> releases.released(cost));
+        channel.writeAndFlush(Unpooled.EMPTY_BUFFER)
+                .addListener(
+                        _ -> {
+                            backlogBytes -= cost;
+                            releases.released(cost);
+                        });
+    }
+
+    /// Whether the client does not read its replies as fast as it asks.
+    boolean isBackedUp() {
+        return backlogBytes >= BACKLOG_BYTES_MAX;
     }
 
     /// Closes the connection once everything has been sent.

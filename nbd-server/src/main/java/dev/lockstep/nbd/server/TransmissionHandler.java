@@ -184,7 +184,11 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     private void decode(ByteBuf bytes) {
         boolean going = true;
         while (going && phase == Phase.OPEN && !waiting) {
-            going = advance(bytes);
+            if (outbox.isBackedUp()) {
+                waitForAllowance();
+            } else {
+                going = advance(bytes);
+            }
         }
         if (phase == Phase.OPEN) {
             input.keep(bytes);
