@@ -188,8 +188,7 @@ class PeerTest {
     @Test
     void a_peer_that_asks_for_an_export_that_is_not_there_is_told_so() throws Exception {
         Process process =
-                new ProcessBuilder(
-                                "qemu-img", "info", uris.getFirst().replace("/disk?", "/nope?"))
+                new ProcessBuilder("qemu-img", "info", uris.getFirst().replace("/disk?", "/nope?"))
                         .redirectErrorStream(true)
                         .start();
         String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
