@@ -30,21 +30,13 @@ public final class InitialSync {
     static final int WINDOW_BYTES = 16 << 20;
 
     private final PairDevice pair;
-    private final Progress progress;
     private final AtomicLong nextWindow = new AtomicLong();
     private final AtomicLong done = new AtomicLong();
     private final AtomicReference<@Nullable BlockException> stopped = new AtomicReference<>();
 
-    /// Hears how far the copy is. Called on the copy's threads, so it returns at once.
-    public interface Progress {
-        /// Everything is copied when both are equal.
-        void copied(long doneBytes, long totalBytes);
-    }
-
     /// A sync that [#run] runs once.
-    public InitialSync(PairDevice pair, Progress progress) {
+    public InitialSync(PairDevice pair) {
         this.pair = pair;
-        this.progress = progress;
     }
 
     /// Copies everything. On return the peer holds all that the local disk holds.
@@ -77,6 +69,11 @@ public final class InitialSync {
         return done.get();
     }
 
+    /// How many there are to copy.
+    public long totalBytes() {
+        return pair.size();
+    }
+
     private void work() {
         ByteBuffer buffer = ByteBuffer.allocateDirect(STEP_BYTES);
         try {
@@ -96,18 +93,14 @@ public final class InitialSync {
 
     private void copyWindow(long offset, long length, ByteBuffer buffer) throws BlockException {
         if (stopped.get() == null && pair.copyZeroes(offset, length)) {
-            advance(length);
+            done.addAndGet(length);
             return;
         }
         for (long at = 0; at < length && stopped.get() == null; at += STEP_BYTES) {
             int step = (int) Math.min(STEP_BYTES, length - at);
             pair.copy(offset + at, step, buffer);
-            advance(step);
+            done.addAndGet(step);
         }
-    }
-
-    private void advance(long bytes) {
-        progress.copied(done.addAndGet(bytes), pair.size());
     }
 
     /// The workers end by themselves; an interrupt is kept for whoever looks next.

@@ -249,7 +249,7 @@ class PairDeviceTest {
         pair.permit(Acknowledgement.BOTH);
         inFlight.succeeds();
         later.succeeds();
-        new InitialSync(pair, (done, total) -> {}).run();
+        new InitialSync(pair).run();
         assertArrayEquals(near.bytes(), next.bytes());
     }
 
@@ -293,25 +293,23 @@ class PairDeviceTest {
                                 }
                             }));
         }
-        AtomicReference<Long> last = new AtomicReference<>(0L);
-        InitialSync sync =
-                new InitialSync(device, (done, total) -> last.accumulateAndGet(done, Math::max));
+        InitialSync sync = new InitialSync(device);
         sync.run();
         writers.forEach(Request::succeeds);
         assertArrayEquals(big.bytes(), copy.bytes());
-        assertEquals(20 << 20, last.get());
+        assertEquals(20 << 20, sync.doneBytes());
     }
 
     @Test
     void a_copy_ends_with_the_first_failure_and_when_it_is_cancelled() {
         pair.attach(new Gate(far), false);
         pair.permit(Acknowledgement.BOTH);
-        InitialSync cancelled = new InitialSync(pair, (done, total) -> {});
+        InitialSync cancelled = new InitialSync(pair);
         cancelled.cancel("the server stops");
         assertThrows(BlockException.class, cancelled::run);
         assertEquals(0, heard.peerFailures.size());
         far.failure = new BlockException(Kind.IO, "disk full");
-        assertThrows(BlockException.class, () -> new InitialSync(pair, (done, total) -> {}).run());
+        assertThrows(BlockException.class, () -> new InitialSync(pair).run());
         assertEquals(1, heard.peerFailures.size());
     }
 }

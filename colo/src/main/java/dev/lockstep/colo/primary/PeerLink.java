@@ -1,0 +1,90 @@
+package dev.lockstep.colo.primary;
+
+import com.fasterxml.jackson.databind.JsonNode;
+
+import dev.lockstep.colo.LinkProtocol;
+import dev.lockstep.colo.machine.Message;
+import dev.lockstep.nbd.Address;
+import dev.lockstep.qmp.QmpClient;
+import dev.lockstep.qmp.QmpException;
+
+import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.time.Duration;
+import java.util.concurrent.locks.ReentrantLock;
+
+/// Asks the secondary over its monitor. It connects when it has something to ask, and keeps that
+/// connection.
+final class PeerLink implements AutoCloseable {
+    /// Long enough for a lost SYN to be sent again; the machine asks again anyway.
+    private static final Duration CONNECT_PATIENCE = Duration.ofSeconds(2);
+
+    private final Address monitor;
+    private final Duration answerPatience;
+    private final long sizeBytes;
+
+    /// Guards: client and closed.
+    private final ReentrantLock lock = new ReentrantLock();
+
+    private @Nullable QmpClient client;
+    private boolean closed;
+
+    /// @param sizeBytes the length of our disk, which the secondary's must have too
+    PeerLink(Address monitor, Duration answerPatience, long sizeBytes) {
+        this.monitor = monitor;
+        this.answerPatience = answerPatience;
+        this.sizeBytes = sizeBytes;
+    }
+
+    /// Asks, and waits for the reply.
+    ///
+    /// @throws QmpException if it is refused
+    /// @throws IOException if the secondary was not reached, or its answer was lost
+    Message.Reply ask(Message.Request request) throws IOException, InterruptedException {
+        LinkProtocol.Command command = LinkProtocol.encode(request);
+        JsonNode value = client().execute(command.name(), command.arguments(), answerPatience);
+        if (request instanceof Message.Query) {
+            requireSameSize(LinkProtocol.sizeBytes(value));
+        }
+        return LinkProtocol.decodeReply(request, value);
+    }
+
+    @Override
+    public void close() {
+        lock.lock();
+        try {
+            closed = true;
+            if (client != null) {
+                client.close();
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private QmpClient client() throws IOException, InterruptedException {
+        lock.lock();
+        try {
+            if (closed) {
+                throw new IOException("the link to " + monitor + " was given up");
+            }
+            QmpClient current = client;
+            if (current == null || !current.isOpen()) {
+                current = QmpClient.connect(monitor, CONNECT_PATIENCE, new QmpClient.Listener() {});
+                client = current;
+            }
+            return current;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void requireSameSize(long other) throws QmpException {
+        if (other != sizeBytes) {
+            throw new QmpException(
+                    "the disks differ in size: %d bytes here, %d on the secondary at %s"
+                            .formatted(sizeBytes, other, monitor));
+        }
+    }
+}
