@@ -25,6 +25,7 @@ import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 
 class GateTest {
     private static final int SIZE = 1 << 16;
@@ -143,11 +144,14 @@ class GateTest {
                         while (changing.get()) {
                             busy.drain();
                             busy.open();
+                            LockSupport.parkNanos(1);
                         }
                     } else {
                         while (changing.get()) {
                             request(busy, worker % 3);
                             made.incrementAndGet();
+                            // A virtual thread that never waits keeps its carrier.
+                            LockSupport.parkNanos(1);
                         }
                     }
                 });

@@ -25,6 +25,7 @@ import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.LockSupport;
 
 class GraphTest {
     private static final int SIZE = 1 << 16;
@@ -97,6 +98,8 @@ class GraphTest {
                 worker -> {
                     while (worker > 0 && running.get()) {
                         root.write(worker, ByteBuffer.allocate(8), WriteFlag.NONE);
+                        // A virtual thread that never waits keeps its carrier, and there are few.
+                        LockSupport.parkNanos(1);
                     }
                     for (int round = 0; worker == 0 && round < 300; round++) {
                         graph.replace(disk, filter);

@@ -154,7 +154,10 @@ public final class FaultDevice implements BlockDevice, Abortable {
     public void abort(BlockException cause) {
         lock.lock();
         try {
-            aborted = cause;
+            // Whoever has not woken yet is told the first cause.
+            if (aborted == null) {
+                aborted = cause;
+            }
             changed.signalAll();
         } finally {
             lock.unlock();
