@@ -85,6 +85,7 @@ public final class Main implements Callable<Integer> {
         spec.usageMessage().sortOptions(false);
         spec.addOption(
                 OptionSpec.builder("-v", VERBOSE)
+                        .arity("0")
                         .type(boolean[].class)
                         .description(
                                 "Log more to standard error; twice for everything. The environment"
