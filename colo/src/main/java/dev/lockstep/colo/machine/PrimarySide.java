@@ -107,6 +107,7 @@ final class PrimarySide {
                     when job.stage() == Quitting.Stage.LEAVING
                             && turn.nanos - job.askedNanos() > turn.settings.answerNanos() ->
                     storeClean(turn, job);
+            case Job.Idle idle when turn.state() == State.FAILING_OVER -> Promotion.commit(turn);
             case Job.Idle idle -> tell(turn);
             default -> {}
         }

@@ -57,6 +57,7 @@ final class Promotion {
             }
             case SETTLING -> {
                 turn.act(new Action.DropBuffers());
+                turn.error = Optional.empty();
                 turn.become(State.DEGRADED, "buffers committed");
                 turn.idle();
             }
@@ -121,8 +122,12 @@ final class Promotion {
             turn.fail(failed.reason());
             return;
         }
-        turn.error = Optional.of("failover: " + failed.reason());
-        turn.act(new Action.Warn("failover: " + failed.reason()));
+        // A commit is tried again at every tick; that it fails as before is no news.
+        Optional<String> error = Optional.of("failover: " + failed.reason());
+        if (!turn.error.equals(error)) {
+            turn.act(new Action.Warn("failover: " + failed.reason()));
+        }
+        turn.error = error;
         turn.idle();
         if (job.stage() != Job.Promoting.Stage.COMMITTING) {
             turn.act(new Action.OpenGuest());
