@@ -11,6 +11,7 @@ import dev.lockstep.colo.machine.Nonce;
 import dev.lockstep.colo.machine.Standing;
 import dev.lockstep.colo.machine.SyncMode;
 import dev.lockstep.qmp.Arguments;
+import dev.lockstep.qmp.Caller;
 import dev.lockstep.qmp.Json;
 import dev.lockstep.qmp.Parameter;
 import dev.lockstep.qmp.QmpException;
@@ -66,7 +67,10 @@ public final class LinkProtocol {
         Message.Reply call(Message.Request request) throws IOException, InterruptedException;
 
         /// The primary of this session was heard.
-        void heard(Nonce session);
+        ///
+        /// @param caller the connection of its heartbeat, whose end is the end of the primary or of
+        ///     the link to it
+        void heard(Nonce session, Caller caller);
 
         /// The length of its disk in bytes.
         long sizeBytes();
@@ -107,7 +111,7 @@ public final class LinkProtocol {
                 TICK,
                 List.of(Parameter.required(SESSION, Parameter.Type.STRING)),
                 (arguments, caller) -> {
-                    secondary.heard(nonce(arguments.json(), SESSION));
+                    secondary.heard(nonce(arguments.json(), SESSION), caller);
                     return Json.object();
                 });
     }

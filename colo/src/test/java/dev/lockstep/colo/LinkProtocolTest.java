@@ -12,6 +12,7 @@ import dev.lockstep.colo.machine.Nonce;
 import dev.lockstep.colo.machine.Standing;
 import dev.lockstep.colo.machine.SyncMode;
 import dev.lockstep.nbd.Address;
+import dev.lockstep.qmp.Caller;
 import dev.lockstep.qmp.Json;
 import dev.lockstep.qmp.QmpClient;
 import dev.lockstep.qmp.QmpException;
@@ -61,7 +62,7 @@ class LinkProtocolTest {
                     }
 
                     @Override
-                    public void heard(Nonce session) {
+                    public void heard(Nonce session, Caller caller) {
                         heard.set(session);
                     }
 
