@@ -40,7 +40,7 @@ public sealed interface Event {
     record Copied() implements Event {}
 
     /// The secondary's guest wrote for the first time since the checkpoint. Posted before that
-    /// write is acknowledged.
+    /// write is acknowledged, and at a start that finds such writes in durable buffers.
     record GuestWrote() implements Event {}
 
     /// The operator, or a manager, asks; the answer is owed to `request`.

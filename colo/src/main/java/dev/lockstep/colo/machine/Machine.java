@@ -54,11 +54,14 @@ public final class Machine {
                         incarnation,
                         now);
         Turn turn = new Turn(node, now);
-        turn.act(new Action.OpenGuest());
-        turn.act(new Action.Ready());
         if (decision.state() == State.FAILING_OVER) {
             Promotion.commit(turn);
+        } else {
+            // A crash may have come between the record and the end of the buffers.
+            turn.act(new Action.DropBuffers());
         }
+        turn.act(new Action.OpenGuest());
+        turn.act(new Action.Ready());
         return turn.end();
     }
 

@@ -59,10 +59,10 @@ public record Node(
 
     /// Whether there is a checkpoint to show the secondary's guest, or to fail over to.
     public boolean hasCheckpoint() {
-        return record.map(DurableRecord::standing)
+        return durable.map(DurableRecord::standing)
                         .filter(known -> known == Standing.FOLLOWING || known == Standing.STALE)
                         .isPresent()
-                && !(restarted && record.get().volatileBuffers());
+                && !(restarted && durable.get().volatileBuffers());
     }
 
     /// Whether this side's guest is served; otherwise its requests get an I/O error.

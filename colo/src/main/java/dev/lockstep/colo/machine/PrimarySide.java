@@ -254,7 +254,7 @@ final class PrimarySide {
         if (asks.order() instanceof Order.Quit && turn.job instanceof Job.Joining job) {
             Joining.abandon(turn, job, "asked to stop");
         }
-        if (asks.order() instanceof Order.Failover && turn.state() != State.FAILING_OVER) {
+        if (asks.order() instanceof Order.Failover failover && !canRetry(turn, failover)) {
             turn.refuse(request, "this side is the primary already");
             return;
         }
@@ -279,6 +279,13 @@ final class PrimarySide {
             case Order.Resync order -> resync(turn, request, order.force());
             case Order.Quit order -> stop(turn, request);
         }
+    }
+
+    /// A failover whose commit failed can be asked for again; any other is a second one.
+    private static boolean canRetry(Turn turn, Order.Failover order) {
+        return turn.state() == State.FAILING_OVER
+                && turn.isIdle()
+                && order.to() == FailoverTo.CHECKPOINT;
     }
 
     private static void resync(Turn turn, long request, boolean force) {

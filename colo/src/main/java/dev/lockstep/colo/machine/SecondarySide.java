@@ -158,6 +158,10 @@ final class SecondarySide {
     }
 
     private static void asks(Turn turn, Event.Asks asks) {
+        if (asks.order() instanceof Order.Failover && turn.job instanceof Job.Promoting) {
+            turn.refuse(asks.request(), "a failover is under way already");
+            return;
+        }
         if (!turn.isIdle()) {
             turn.defer(asks);
             return;

@@ -6,7 +6,9 @@ import java.util.Optional;
 /// `docs/replication-states.md`.
 public sealed interface StartDecision {
     /// Ask the secondary, and let [JoinDecision] decide. `alone` says that the disk may be served
-    /// without a peer if the secondary cannot be reached.
+    /// without a peer if the secondary cannot be reached. Durable buffers of an earlier life as a
+    /// secondary stay untouched until the record says that this side leads: the join may be
+    /// refused.
     record Join(boolean alone) implements StartDecision {}
 
     /// Wait for a primary, in this state.
