@@ -177,9 +177,9 @@ final class Turn {
         idle();
     }
 
-    /// Keeps a request until the job is over.
+    /// Keeps a request, or the end of a copy, until the job is over.
     void defer(Event event) {
-        if (deferred.size() < Node.DEFERRED_MAX) {
+        if (deferred.size() < Node.DEFERRED_MAX || event instanceof Event.Copied) {
             deferred.addLast(event);
             return;
         }
