@@ -33,9 +33,9 @@ import java.util.concurrent.Callable;
         },
         footer = {
             "",
-            "What survives: the disk and its record, always. With --buffers ram a restart loses the",
-            "checkpoint, and the record says so; with --buffers DIR a power cut between two checkpoints",
-            "leaves exactly the last one.",
+            "What survives: the disk and its record, always. The buffers do not outlive the process,",
+            "in a folder as little as in memory: a restart during a session has lost the checkpoint,",
+            "the record says so, and only --force promotes what is left.",
             "",
             "Example:",
             "  lockstep colo secondary --name vm1 --disk S.raw --buffers ram --listen 127.0.0.1:10809 \\",

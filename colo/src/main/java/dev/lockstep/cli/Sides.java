@@ -4,6 +4,7 @@ import dev.lockstep.colo.PrimaryOptions;
 import dev.lockstep.colo.SecondaryOptions;
 import dev.lockstep.colo.Side;
 import dev.lockstep.colo.Status;
+import dev.lockstep.colo.secondary.SecondaryNode;
 
 import java.io.IOException;
 import java.util.concurrent.locks.LockSupport;
@@ -16,7 +17,7 @@ final class Sides {
     private Sides() {}
 
     static Side secondary(SecondaryOptions options) throws IOException {
-        return missing(options.name() + ": this build has no secondary yet");
+        return SecondaryNode.start(options);
     }
 
     static Side primary(PrimaryOptions options) throws IOException {

@@ -142,12 +142,18 @@ class FailureCasesIT {
                 "read -P 5 8M 64k");
     }
 
+    /// A buffer is a file without a name: the secondary's open files show what it was called.
     private Path bufferFile(String kind) throws IOException {
-        try (var files = Files.list(folder.resolve("buffers"))) {
-            return files.filter(file -> file.getFileName().toString().contains(kind))
-                    .findFirst()
-                    .orElseThrow();
+        Path buffers = folder.resolve("buffers");
+        try (var files = Files.list(Path.of("/proc/%d/fd".formatted(secondary.pid())))) {
+            for (Path link : files.toList()) {
+                String target = Files.readSymbolicLink(link).toString();
+                if (target.startsWith(buffers + "/" + kind)) {
+                    return Path.of(target.replace(" (deleted)", ""));
+                }
+            }
         }
+        throw new IOException("the secondary has no %s buffer open".formatted(kind));
     }
 
     private static void assertReported(String address, boolean error) {

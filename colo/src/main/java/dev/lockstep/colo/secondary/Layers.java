@@ -6,13 +6,13 @@ import dev.lockstep.block.Extent;
 import dev.lockstep.block.filter.copybeforewrite.CopyBeforeWrite;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.overlay.BufferOverlay;
+import dev.lockstep.block.overlay.BufferStore;
 import dev.lockstep.block.overlay.ByteBudget;
 
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.List;
 
@@ -26,38 +26,24 @@ final class Layers {
     private static final Logger LOG = LoggerFactory.getLogger(Layers.class);
 
     private final Gate disk;
-    private final BufferSource.Room hiddenRoom;
-    private final BufferSource.Room activeRoom;
     private final BufferOverlay hidden;
     private final BufferOverlay active;
 
-    private Layers(
-            Gate disk,
-            BufferSource.Room hiddenRoom,
-            BufferSource.Room activeRoom,
-            ByteBudget budget) {
+    private Layers(Gate disk, BlockDevice hiddenStore, BlockDevice activeStore, ByteBudget budget) {
         this.disk = disk;
-        this.hiddenRoom = hiddenRoom;
-        this.activeRoom = activeRoom;
-        this.hidden =
-                new BufferOverlay(
-                        "hidden buffer", disk, hiddenRoom.device(), CLUSTER_BYTES, budget);
+        this.hidden = new BufferOverlay("hidden buffer", disk, hiddenStore, CLUSTER_BYTES, budget);
         this.active =
                 new BufferOverlay(
-                        "active buffer",
-                        new Gate(hidden),
-                        activeRoom.device(),
-                        CLUSTER_BYTES,
-                        budget);
+                        "active buffer", new Gate(hidden), activeStore, CLUSTER_BYTES, budget);
     }
 
     /// Empty buffers.
-    static Layers create(Gate disk, BufferSource source, ByteBudget budget) throws BlockException {
-        BufferSource.Room hidden = source.create("hidden", disk.size());
+    static Layers create(Gate disk, BufferStore stores, ByteBudget budget) throws BlockException {
+        BlockDevice hidden = stores.create("hidden", disk.size());
         try {
-            return new Layers(disk, hidden, source.create("active", disk.size()), budget);
+            return new Layers(disk, hidden, stores.create("active", disk.size()), budget);
         } catch (BlockException e) {
-            release(hidden.device(), hidden);
+            release(hidden);
             throw e;
         }
     }
@@ -120,8 +106,8 @@ final class Layers {
 
     /// Gives everything back. Nothing is in flight.
     void close() {
-        release(active, activeRoom);
-        release(hidden, hiddenRoom);
+        release(active);
+        release(hidden);
     }
 
     private static boolean holdsAny(BufferOverlay overlay, long offset, long length) {
@@ -136,12 +122,11 @@ final class Layers {
         return one.offset() <= other.offset() ? one : other;
     }
 
-    private static void release(BlockDevice device, BufferSource.Room room) {
+    private static void release(BlockDevice device) {
         try {
             device.close();
-            room.release();
-        } catch (IOException e) {
-            LOG.warn("a buffer was not removed: {}", e.getMessage());
+        } catch (BlockException e) {
+            LOG.warn("a buffer was not released: {}", e.getMessage());
         }
     }
 }

@@ -4,6 +4,7 @@ import dev.lockstep.block.BlockDevice;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.block.overlay.BufferStore;
 import dev.lockstep.block.overlay.ByteBudget;
 
 import org.jspecify.annotations.Nullable;
@@ -37,7 +38,7 @@ public final class SecondaryStack implements AutoCloseable {
     }
 
     private final Gate disk;
-    private final BufferSource source;
+    private final BufferStore stores;
     private final long limitBytes;
     private final Listener listener;
     private final Gate guest;
@@ -61,9 +62,9 @@ public final class SecondaryStack implements AutoCloseable {
     ///
     /// @param limitBytes how much the buffers may hold together; what does not fit is refused
     public SecondaryStack(
-            BlockDevice disk, BufferSource source, long limitBytes, Listener listener) {
+            BlockDevice disk, BufferStore stores, long limitBytes, Listener listener) {
         this.disk = new Gate(disk);
-        this.source = source;
+        this.stores = stores;
         this.limitBytes = limitBytes;
         this.listener = listener;
         this.guest = new Gate(refusing("there is no checkpoint to show yet"));
@@ -208,6 +209,8 @@ public final class SecondaryStack implements AutoCloseable {
             Layers kept = toCheckpoint ? layers : null;
             commit = kept == null ? null : new CommitDevice(disk, kept);
             below = new Gate(commit == null ? disk : commit);
+            release(fresh);
+            fresh = null;
             return below;
         } finally {
             lock.unlock();
@@ -293,7 +296,7 @@ public final class SecondaryStack implements AutoCloseable {
         } finally {
             lock.unlock();
         }
-        Layers made = Layers.create(disk, source, budget());
+        Layers made = Layers.create(disk, stores, budget());
         lock.lock();
         try {
             fresh = made;

@@ -3,7 +3,6 @@ package dev.lockstep.colo.secondary;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -18,11 +17,11 @@ import dev.lockstep.block.filter.fault.Fault.Operation;
 import dev.lockstep.block.filter.fault.FaultDevice;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.memory.MemoryDevice;
+import dev.lockstep.block.overlay.BufferStore;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -34,7 +33,6 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import java.util.stream.Stream;
 
 class SecondaryStackTest {
     private static final long NO_LIMIT = Long.MAX_VALUE;
@@ -46,23 +44,20 @@ class SecondaryStackTest {
         for (int history = 0; history < 12; history++) {
             Random random = new Random(seed + history);
             MemoryDevice disk = new MemoryDevice(StackHistory.SIZE);
-            try (BufferSource source = source(history)) {
-                StackHistory run = new StackHistory(disk, source, NO_LIMIT, seed + history);
-                for (int round = 0; round < 4; round++) {
-                    run.run(60, round);
+            StackHistory run = new StackHistory(disk, stores(history), NO_LIMIT, seed + history);
+            for (int round = 0; round < 4; round++) {
+                run.run(60, round);
+                run.verifyGuest();
+                run.verifyDisk(disk, run.primarySees);
+                if (random.nextBoolean()) {
+                    run.checkpoint();
+                    assertEquals(0, run.stack.bufferedBytes());
                     run.verifyGuest();
-                    run.verifyDisk(disk, run.primarySees);
-                    if (random.nextBoolean()) {
-                        run.checkpoint();
-                        assertEquals(0, run.stack.bufferedBytes());
-                        run.verifyGuest();
-                    }
                 }
-                failOver(run, disk, random.nextInt(3) > 0);
-                run.stack.close();
             }
+            failOver(run, disk, random.nextInt(3) > 0);
+            run.stack.close();
         }
-        await().until(() -> leftovers().isEmpty());
     }
 
     @Test
@@ -71,7 +66,8 @@ class SecondaryStackTest {
         for (int history = 0; history < 8; history++) {
             MemoryDevice memory = new MemoryDevice(StackHistory.SIZE);
             FaultDevice disk = new FaultDevice(new Gate(memory));
-            StackHistory run = new StackHistory(disk, BufferSource.ram(), NO_LIMIT, seed + history);
+            StackHistory run =
+                    new StackHistory(disk, BufferStore.inMemory(), NO_LIMIT, seed + history);
             run.run(80, 0);
             run.stack.fence(run.stack.closeTarget("failover"));
             Random random = new Random(seed + history);
@@ -92,7 +88,8 @@ class SecondaryStackTest {
         for (int history = 0; history < 8; history++) {
             MemoryDevice memory = new MemoryDevice(StackHistory.SIZE);
             CrashDevice disk = new CrashDevice(new Gate(memory));
-            StackHistory run = new StackHistory(disk, BufferSource.ram(), NO_LIMIT, seed + history);
+            StackHistory run =
+                    new StackHistory(disk, BufferStore.inMemory(), NO_LIMIT, seed + history);
             run.run(50, 0);
             run.checkpoint();
             run.run(50, 1);
@@ -122,7 +119,8 @@ class SecondaryStackTest {
             throws Exception {
         MemoryDevice disk = new MemoryDevice(StackHistory.SIZE);
         StackHistory run =
-                new StackHistory(disk, BufferSource.ram(), NO_LIMIT, Seeds.next("to the latest"));
+                new StackHistory(
+                        disk, BufferStore.inMemory(), NO_LIMIT, Seeds.next("to the latest"));
         run.run(100, 0);
         run.stack.fence(run.stack.closeTarget("failover"));
         run.stack.shutGuest();
@@ -136,7 +134,7 @@ class SecondaryStackTest {
     void a_fenced_session_never_writes_again() throws Exception {
         MemoryDevice disk = new MemoryDevice(StackHistory.SIZE);
         FaultDevice slow = new FaultDevice(new Gate(disk));
-        StackHistory run = new StackHistory(slow, BufferSource.ram(), NO_LIMIT, 1);
+        StackHistory run = new StackHistory(slow, BufferStore.inMemory(), NO_LIMIT, 1);
         Gate old = run.target();
         old.write(0, ByteBuffer.allocate(512), WriteFlag.NONE);
         FaultDevice.Rule hold = slow.add(Fault.hold().on(Operation.WRITE));
@@ -175,7 +173,8 @@ class SecondaryStackTest {
     @Test
     void full_buffers_refuse_the_primary_and_keep_the_checkpoint() throws Exception {
         MemoryDevice disk = new MemoryDevice(StackHistory.SIZE);
-        StackHistory run = new StackHistory(disk, BufferSource.ram(), 5L * Layers.CLUSTER_BYTES, 1);
+        StackHistory run =
+                new StackHistory(disk, BufferStore.inMemory(), 5L * Layers.CLUSTER_BYTES, 1);
         ByteBuffer ones = ByteBuffer.wrap(new byte[Layers.CLUSTER_BYTES]);
         for (int cluster = 0; cluster < 5; cluster++) {
             run.target().write((long) cluster * Layers.CLUSTER_BYTES, ones.clear(), WriteFlag.NONE);
@@ -201,7 +200,7 @@ class SecondaryStackTest {
     @Test
     void a_drain_ends_when_the_guest_is_let_through_again() throws Exception {
         FaultDevice disk = new FaultDevice(new Gate(new MemoryDevice(StackHistory.SIZE)));
-        StackHistory run = new StackHistory(disk, BufferSource.ram(), NO_LIMIT, 1);
+        StackHistory run = new StackHistory(disk, BufferStore.inMemory(), NO_LIMIT, 1);
         FaultDevice.Rule hold = disk.add(Fault.hold().on(Operation.READ));
         try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
             Future<?> read =
@@ -230,36 +229,43 @@ class SecondaryStackTest {
     void fresh_buffers_that_cannot_be_made_leave_the_old_ones_in_place() throws Exception {
         Path place = folder.resolve("buffers");
         MemoryDevice disk = new MemoryDevice(StackHistory.SIZE);
-        try (BufferFolder source = BufferFolder.open("vm1", place)) {
-            StackHistory run = new StackHistory(disk, source, NO_LIMIT, Seeds.next("no swap"));
-            run.run(30, 0);
-            Files.move(place, folder.resolve("aside"));
-            Files.createFile(place);
-            run.stack.shutGuest();
-            assertThrows(BlockException.class, run.stack::drain);
-            run.stack.openGuest();
-            run.verifyGuest();
-            run.run(30, 1);
-            run.verifyGuest();
-            run.stack.close();
-        }
+        StackHistory run =
+                new StackHistory(
+                        disk, BufferStore.inFolder(place), NO_LIMIT, Seeds.next("no swap"));
+        run.run(30, 0);
+        Files.move(place, folder.resolve("aside"));
+        Files.createFile(place);
+        run.stack.shutGuest();
+        assertThrows(BlockException.class, run.stack::drain);
+        run.stack.openGuest();
+        run.verifyGuest();
+        run.run(30, 1);
+        run.verifyGuest();
+        run.stack.close();
     }
 
     @Test
-    void the_leftovers_of_a_killed_process_are_removed_and_nothing_else() throws IOException {
-        Path place = Files.createDirectories(folder.resolve("buffers"));
-        Path foreign = Files.createFile(place.resolve("vm2-active-1.buffer"));
-        Path mine = Files.createFile(place.resolve("vm1-active-7.buffer"));
-        Path notes = Files.createFile(place.resolve("vm1-notes.txt"));
-        try (BufferFolder source = BufferFolder.open("vm1", place)) {
-            assertNotNull(source);
-            assertFalse(Files.exists(mine));
-            assertTrue(Files.exists(foreign));
-            assertTrue(Files.exists(notes));
-            BlockException taken =
-                    assertThrows(BlockException.class, () -> BufferFolder.open("vm1", place));
-            assertEquals(Kind.DENIED, taken.kind());
-        }
+    void in_the_steady_state_nothing_waits_on_the_way_to_the_disk() throws Exception {
+        MemoryDevice disk = new MemoryDevice(StackHistory.SIZE);
+        StackHistory run = new StackHistory(disk, MemoryDevice::new, NO_LIMIT, 1);
+        ByteBuffer page = ByteBuffer.wrap(new byte[4096]);
+        assertFalse(run.target().writeNow(0, page.clear()), "the old bytes are not saved yet");
+        run.target().write(0, page.clear(), WriteFlag.NONE);
+        assertTrue(run.target().writeNow(8192, page.clear()));
+        assertTrue(run.target().readNow(0, page.clear()));
+        Gate guest = run.stack.guest();
+        assertTrue(guest.readNow(0, page.clear()), "from the hidden buffer");
+        assertTrue(guest.readNow(Layers.CLUSTER_BYTES, page.clear()), "from the disk");
+        guest.write(0, page.clear(), WriteFlag.NONE);
+        assertTrue(guest.writeNow(8192, page.clear()));
+        assertTrue(guest.readNow(0, page.clear()), "from the active buffer");
+        run.stack.fence(run.stack.closeTarget("failover"));
+        run.stack.serve(run.stack.promote(true));
+        assertTrue(guest.writeNow(5L * Layers.CLUSTER_BYTES, page.clear()), "not buffered");
+        assertFalse(guest.writeNow(0, page.clear()), "buffered");
+        run.stack.commit();
+        assertTrue(guest.writeNow(0, page.clear()));
+        assertTrue(guest.readNow(0, page.clear()));
     }
 
     /// Fails over while the guest goes on, and checks that the disk alone holds what it sees.
@@ -308,31 +314,12 @@ class SecondaryStackTest {
         }
     }
 
-    private BufferSource source(int history) throws BlockException {
-        return history % 3 == 0
-                ? BufferFolder.open("vm1", folder.resolve("buffers"))
-                : history % 3 == 1 ? BufferSource.ram() : new HeapBuffers();
-    }
-
-    private List<Path> leftovers() throws IOException {
-        try (Stream<Path> files = Files.list(folder.resolve("buffers"))) {
-            return files.filter(file -> file.toString().endsWith(".buffer")).toList();
-        }
-    }
-
-    /// A source whose buffers always answer at once, so that the fast paths are taken.
-    private record HeapBuffers() implements BufferSource {
-        private record Heap(BlockDevice device) implements Room {
-            @Override
-            public void release() {}
-        }
-
-        @Override
-        public Room create(String kind, long length) {
-            return new Heap(new MemoryDevice(kind, length));
-        }
-
-        @Override
-        public void close() {}
+    /// Heap buffers always answer at once, so that the fast paths are taken.
+    private BufferStore stores(int history) {
+        return switch (history % 3) {
+            case 0 -> BufferStore.inFolder(folder.resolve("buffers"));
+            case 1 -> BufferStore.inMemory();
+            default -> MemoryDevice::new;
+        };
     }
 }

@@ -7,6 +7,7 @@ import dev.lockstep.block.BlockDevice;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.block.overlay.BufferStore;
 
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -39,10 +40,10 @@ final class StackHistory implements SecondaryStack.Listener {
     private final long seed;
     private volatile Gate target;
 
-    StackHistory(BlockDevice disk, BufferSource source, long limit, long seed)
+    StackHistory(BlockDevice disk, BufferStore stores, long limit, long seed)
             throws BlockException {
         this.seed = seed;
-        stack = new SecondaryStack(disk, source, limit, this);
+        stack = new SecondaryStack(disk, stores, limit, this);
         target = join();
     }
 

@@ -1,0 +1,347 @@
+package dev.lockstep.colo.secondary;
+
+import dev.lockstep.block.BlockDevice;
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.file.FileDevice;
+import dev.lockstep.block.file.FileOptions;
+import dev.lockstep.block.overlay.BufferStore;
+import dev.lockstep.colo.Actor;
+import dev.lockstep.colo.ColoMonitor;
+import dev.lockstep.colo.LinkProtocol;
+import dev.lockstep.colo.Release;
+import dev.lockstep.colo.SecondaryOptions;
+import dev.lockstep.colo.Side;
+import dev.lockstep.colo.Status;
+import dev.lockstep.colo.machine.DurableRecord;
+import dev.lockstep.colo.machine.FailoverTo;
+import dev.lockstep.colo.machine.Identity;
+import dev.lockstep.colo.machine.Machine;
+import dev.lockstep.colo.machine.Message;
+import dev.lockstep.colo.machine.Moment;
+import dev.lockstep.colo.machine.Node;
+import dev.lockstep.colo.machine.Nonce;
+import dev.lockstep.colo.machine.OnPeerLoss;
+import dev.lockstep.colo.machine.Order;
+import dev.lockstep.colo.machine.Role;
+import dev.lockstep.colo.machine.Settings;
+import dev.lockstep.colo.machine.StartDecision;
+import dev.lockstep.colo.machine.Step;
+import dev.lockstep.colo.primary.Leader;
+import dev.lockstep.colo.primary.Peer;
+import dev.lockstep.colo.store.StateFile;
+import dev.lockstep.nbd.Address;
+import dev.lockstep.nbd.Export;
+import dev.lockstep.nbd.Exports;
+import dev.lockstep.nbd.NbdUri;
+import dev.lockstep.nbd.server.NbdServer;
+import dev.lockstep.qmp.Caller;
+import dev.lockstep.qmp.QmpException;
+import dev.lockstep.qmp.QmpServer;
+
+import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.security.SecureRandom;
+import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+import java.util.function.UnaryOperator;
+
+/// A running secondary: its disk and record, its three listeners, and the [SecondaryHands] that do
+/// what the machine decides.
+///
+/// After a failover it is a primary, and serves on under the same guest's edge.
+public final class SecondaryNode implements Side {
+    private final SecondaryOptions options;
+    private final Closing resources;
+    private final long sizeBytes;
+    private final QmpServer monitor;
+    private final SecondaryHands hands;
+    private final Actor actor;
+    private final SecondaryStack stack;
+    private volatile NbdUri guestExport;
+    private volatile NbdUri targetExport;
+
+    private SecondaryNode(
+            SecondaryOptions options,
+            Closing resources,
+            BlockDevice disk,
+            BufferStore buffers,
+            Step first,
+            Actor.RecordStore store)
+            throws BlockException {
+        this.options = options;
+        this.resources = resources;
+        this.sizeBytes = disk.size();
+        this.guestExport = new NbdUri(options.export(), options.name());
+        this.targetExport = new NbdUri(options.listen(), options.name());
+        this.monitor = new QmpServer(Release.qmpVersion(), InstantSource.system());
+        this.hands =
+                new SecondaryHands(
+                        options,
+                        disk,
+                        buffers,
+                        first,
+                        store,
+                        ColoMonitor.register(monitor, () -> this));
+        this.actor = hands.actor();
+        this.stack = hands.stack();
+    }
+
+    /// Starts a secondary, or the primary that a failover made of it.
+    ///
+    /// @throws IOException with one sentence if it cannot start
+    public static SecondaryNode start(SecondaryOptions options) throws IOException {
+        return start(options, disk -> disk, buffers -> buffers);
+    }
+
+    /// Starts one that sees its disk and its buffers through something else.
+    static SecondaryNode start(
+            SecondaryOptions options,
+            UnaryOperator<BlockDevice> throughDisk,
+            UnaryOperator<BufferStore> throughBuffers)
+            throws IOException {
+        Closing resources = new Closing();
+        boolean started = false;
+        try {
+            SecondaryNode node = open(options, resources, throughDisk, throughBuffers);
+            node.listen();
+            started = true;
+            return node;
+        } finally {
+            if (!started) {
+                resources.close();
+            }
+        }
+    }
+
+    private static SecondaryNode open(
+            SecondaryOptions options,
+            Closing resources,
+            UnaryOperator<BlockDevice> throughDisk,
+            UnaryOperator<BufferStore> throughBuffers)
+            throws IOException {
+        StateFile state = resources.add(StateFile.open(options.state()));
+        Step first = firstStep(options, state.record());
+        FileDevice disk = resources.add(FileDevice.open(FileOptions.of(options.disk())));
+        BufferStore buffers =
+                switch (options.buffers()) {
+                    case SecondaryOptions.Buffers.Ram _ -> BufferStore.inMemory();
+                    case SecondaryOptions.Buffers.Folder(var path) -> BufferStore.inFolder(path);
+                };
+        SecondaryNode node =
+                new SecondaryNode(
+                        options,
+                        resources,
+                        throughDisk.apply(disk),
+                        throughBuffers.apply(buffers),
+                        first,
+                        state::store);
+        resources.add(node.hands);
+        return node;
+    }
+
+    private static Step firstStep(SecondaryOptions options, Optional<DurableRecord> stored)
+            throws IOException {
+        SecureRandom random = new SecureRandom();
+        Nonce incarnation = new Nonce(random.nextLong(), random.nextLong());
+        Moment now = new Moment(System.nanoTime(), new Nonce(random.nextLong(), random.nextLong()));
+        Settings settings =
+                new Settings(OnPeerLoss.CONTINUE, SecondaryHands.IO_TIMEOUT.toNanos(), true);
+        return switch (StartDecision.decide(stored, Role.SECONDARY, options.force())) {
+            case StartDecision.Follow follow ->
+                    Machine.startSecondary(
+                            follow, settings, stored, options.force(), incarnation, now);
+            case StartDecision.ServeOn serveOn ->
+                    Machine.startPromoted(
+                            serveOn, settings, stored.orElseThrow(), incarnation, now);
+            case StartDecision.Refuse(String reason) -> throw new IOException(reason);
+            case StartDecision.Join _ ->
+                    throw new IllegalStateException("a secondary does not ask to join");
+        };
+    }
+
+    private void listen() throws IOException {
+        LinkProtocol.register(monitor, new Asked());
+        NbdServer guests = NbdServer.start(Exports.of(new Export(options.name(), stack.guest())));
+        resources.add(() -> closeGuests(guests));
+        resources.add(monitor);
+        actor.start();
+        targetExport = new NbdUri(hands.listen(options.listen()), options.name());
+        guestExport = new NbdUri(guests.listen(options.export()), options.name());
+        Address _ = monitor.listen(options.monitor());
+    }
+
+    /// Whoever waits at the guest's gate by now goes unanswered: an error would be a lie.
+    private void closeGuests(NbdServer guests) throws InterruptedException {
+        Thread closer = Thread.ofVirtual().start(guests::closeNow);
+        stack.refuseGuest("this side has stopped");
+        closer.join();
+    }
+
+    @Override
+    public Status status() {
+        Node node = actor.node();
+        Leader leader = hands.leader();
+        return new Status(
+                options.name(),
+                node.role(),
+                node.state(),
+                node.record().map(DurableRecord::epoch).orElse(0L),
+                node.record()
+                        .map(DurableRecord::identity)
+                        .map(Identity::generation)
+                        .map(Nonce::toString)
+                        .orElse(null),
+                node.inSync(),
+                stack.bufferedBytes(),
+                stack.hiddenBytes(),
+                peer(node, leader),
+                leader == null ? null : progress(leader),
+                node.error().orElse(null),
+                guestExport.format());
+    }
+
+    private Status.@Nullable Peer peer(Node node, @Nullable Leader leader) {
+        String address =
+                leader == null
+                        ? hands.primaryAddress()
+                        : leader.peer().map(peer -> peer.monitor().toString()).orElse(null);
+        return address == null
+                ? null
+                : new Status.Peer(address, node.hearsPeer(), lastHeardMs(node));
+    }
+
+    private Status.@Nullable SyncProgress progress(Leader leader) {
+        return leader.copy()
+                .map(copy -> new Status.SyncProgress(copy.doneBytes(), sizeBytes))
+                .orElse(null);
+    }
+
+    @Override
+    public long checkpoint() throws IOException, InterruptedException {
+        ask(new Order.Checkpoint());
+        return actor.node().record().map(DurableRecord::epoch).orElse(0L);
+    }
+
+    @Override
+    public FailoverOutcome failover(FailoverTo to, boolean force)
+            throws IOException, InterruptedException {
+        long heard = lastHeardMs(actor.node());
+        ask(new Order.Failover(to, force));
+        return new FailoverOutcome(hands.droppedBytes(), heard);
+    }
+
+    @Override
+    public void resync(NbdUri secondary, Address secondaryMonitor, boolean force)
+            throws IOException, InterruptedException {
+        Leader leader = hands.leader();
+        if (leader != null && actor.node().session().isEmpty()) {
+            leader.pointAt(new Peer(secondary, secondaryMonitor));
+        }
+        ask(new Order.Resync(force));
+    }
+
+    @Override
+    public void goAlone() throws IOException, InterruptedException {
+        ask(new Order.GoAlone());
+    }
+
+    @Override
+    public List<ExportInfo> exports() {
+        List<ExportInfo> exports = new ArrayList<>();
+        exports.add(new ExportInfo(options.name(), guestNode(), false));
+        if (hands.hasTarget()) {
+            exports.add(new ExportInfo(options.name() + "-target", "secondary-disk", false));
+        }
+        return exports;
+    }
+
+    @Override
+    public List<NodeInfo> nodes() {
+        long size = sizeBytes;
+        String file = options.disk().toString();
+        List<NodeInfo> nodes = new ArrayList<>();
+        nodes.add(new NodeInfo(guestNode(), "replication", file, size, false));
+        if (hands.leader() == null) {
+            nodes.add(new NodeInfo("hidden-disk", "replication", file, size, false));
+        }
+        nodes.add(new NodeInfo("secondary-disk", "raw", file, size, false));
+        return nodes;
+    }
+
+    private String guestNode() {
+        return hands.leader() == null ? "active-disk" : "pair";
+    }
+
+    @Override
+    public NbdUri guestExport() {
+        return guestExport;
+    }
+
+    /// Where the joined primary writes to, with the port that was chosen.
+    public NbdUri targetExport() {
+        return targetExport;
+    }
+
+    @Override
+    public void quit() {
+        hands.end(Optional.empty());
+    }
+
+    @Override
+    public void awaitQuit() throws IOException, InterruptedException {
+        Optional<String> failure = hands.awaitEnd();
+        if (failure.isPresent()) {
+            throw new IOException(failure.get());
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        try {
+            if (!actor.isEnded()) {
+                Optional<String> refusal = actor.ask(new Order.Quit());
+                if (refusal.isPresent()) {
+                    throw new IOException("it did not stop cleanly: " + refusal.get());
+                }
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        } finally {
+            resources.close();
+        }
+    }
+
+    private void ask(Order order) throws IOException, InterruptedException {
+        Optional<String> refusal = actor.ask(order);
+        if (refusal.isPresent()) {
+            throw new QmpException(refusal.get());
+        }
+    }
+
+    private static long lastHeardMs(Node node) {
+        return TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - node.liveness().heardNanos());
+    }
+
+    /// What the primary asks, and when it is heard.
+    private final class Asked implements LinkProtocol.Secondary {
+        @Override
+        public Message.Reply call(Message.Request request)
+                throws IOException, InterruptedException {
+            return actor.call(request);
+        }
+
+        @Override
+        public void heard(Nonce session, Caller caller) {
+            hands.heard(session, caller);
+        }
+
+        @Override
+        public long sizeBytes() {
+            return sizeBytes;
+        }
+    }
+}
