@@ -35,6 +35,9 @@ final class FaultyDisk implements Startable, Abortable {
     /// Every request from now on fails with this.
     volatile @Nullable BlockException failure;
 
+    /// The write with this number is the first to fail, and everything after it fails too.
+    volatile int failAtWrite = Integer.MAX_VALUE;
+
     /// Writes that touch this byte fail; -1 for none.
     volatile long badByte = -1;
 
@@ -76,7 +79,9 @@ final class FaultyDisk implements Startable, Abortable {
 
     @Override
     public void write(long offset, ByteBuffer source, Set<WriteFlag> flags) throws BlockException {
-        writes.incrementAndGet();
+        if (writes.incrementAndGet() >= failAtWrite) {
+            failure = new BlockException(Kind.IO, "pulled the plug");
+        }
         int at = (int) offset;
         while (source.hasRemaining()) {
             dawdle();

@@ -144,6 +144,7 @@ class PairDeviceTest {
     private void oneLoss(Random random) {
         FaultyDisk local = new FaultyDisk("near", SIZE, random.nextLong());
         FaultyDisk remote = new FaultyDisk("far", SIZE, random.nextLong());
+        remote.failAtWrite = 1 + random.nextInt(200);
         Recorder told = new Recorder();
         PairDevice device = new PairDevice(new Gate(local), told);
         device.attach(new Gate(remote), true);
@@ -164,9 +165,6 @@ class PairDeviceTest {
                                 }
                             }));
         }
-        int breakAfter = random.nextInt(200);
-        await().pollInterval(Duration.ofMillis(1)).until(() -> remote.writes.get() > breakAfter);
-        remote.failure = new BlockException(Kind.IO, "pulled the plug");
         await().until(() -> told.peerFailures.size() == 1);
         // Once every writer has run into the failure, nothing moves until the decision.
         int[] before = {-1};
