@@ -4,6 +4,7 @@ import dev.lockstep.colo.PrimaryOptions;
 import dev.lockstep.colo.SecondaryOptions;
 import dev.lockstep.colo.Side;
 import dev.lockstep.colo.Status;
+import dev.lockstep.colo.primary.PrimaryNode;
 import dev.lockstep.colo.secondary.SecondaryNode;
 
 import java.io.IOException;
@@ -20,12 +21,8 @@ final class Sides {
         return SecondaryNode.start(options);
     }
 
-    static Side primary(PrimaryOptions options) throws IOException {
-        return missing(options.name() + ": this build has no primary yet");
-    }
-
-    private static Side missing(String what) throws IOException {
-        throw new IOException(what);
+    static Side primary(PrimaryOptions options) throws IOException, InterruptedException {
+        return PrimaryNode.start(options);
     }
 
     /// Serves until the end of the process.

@@ -23,6 +23,7 @@ import dev.lockstep.nbd.Export;
 import dev.lockstep.nbd.Exports;
 import dev.lockstep.nbd.NbdUri;
 import dev.lockstep.nbd.server.NbdServer;
+import dev.lockstep.qmp.Caller;
 import dev.lockstep.qmp.QmpServer;
 
 import org.jspecify.annotations.Nullable;
@@ -142,7 +143,7 @@ final class BareSecondary implements AutoCloseable {
         }
 
         @Override
-        public void heard(Nonce session) {
+        public void heard(Nonce session, Caller caller) {
             actor.post(new Event.Heard(session));
         }
 
