@@ -24,10 +24,18 @@ import java.net.SocketAddress;
 
 /// What differs between epoll, which Linux has, and NIO, which every platform has.
 final class Transport {
-    /// One arena for each of the two loops that a server sensibly has; 4 MiB chunks, so that a
-    /// payload of 1 MiB is a part of one.
-    private static final PooledByteBufAllocator ALLOCATOR =
-            new PooledByteBufAllocator(true, 0, 2, 8192, 9, 64, 32, false);
+    /// Buffers up to this size are kept by the loop that used them. Otherwise the memory of a large
+    /// payload goes back to the system after almost every request, and faulting its pages in again
+    /// costs as much as the rest of the request.
+    private static final int KEPT_BUFFER_BYTES_MAX = 4 << 20;
+
+    /// How many of each size are kept: as many as a client that streams has in flight.
+    private static final int KEPT_BUFFERS = 8;
+
+    /// A whole large reply, so that the loop is not woken for every piece of it.
+    private static final int SEND_BUFFER_BYTES = 1 << 20;
+
+    private static final PooledByteBufAllocator ALLOCATOR = allocator();
 
     static {
         // Netty samples buffers for leaks by recording stacks; the tests switch that on, a server
@@ -48,6 +56,16 @@ final class Transport {
                         handlers(options));
     }
 
+    /// One arena for each of the two loops that a server sensibly has; 16 MiB chunks, of which only
+    /// what is used takes memory.
+    private static PooledByteBufAllocator allocator() {
+        // Netty reads this once, and has no other way of setting it.
+        System.setProperty(
+                "io.netty.allocator.maxCachedBufferCapacity",
+                String.valueOf(KEPT_BUFFER_BYTES_MAX));
+        return new PooledByteBufAllocator(true, 0, 2, 8192, 11, 64, KEPT_BUFFERS, false);
+    }
+
     EventLoopGroup loops() {
         return loops;
     }
@@ -61,7 +79,11 @@ final class Transport {
                         .childOption(ChannelOption.ALLOCATOR, ALLOCATOR)
                         .childOption(ChannelOption.ALLOW_HALF_CLOSURE, true);
         return switch (address) {
-            case Address.Unix _ -> bootstrap;
+            // TCP sizes its buffer by itself; a Unix socket keeps the system's default, of which
+            // this
+            // makes the most it allows.
+            case Address.Unix _ ->
+                    bootstrap.childOption(ChannelOption.SO_SNDBUF, SEND_BUFFER_BYTES);
             case Address.Tcp _ ->
                     bootstrap
                             .option(ChannelOption.SO_REUSEADDR, true)
