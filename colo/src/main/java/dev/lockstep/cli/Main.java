@@ -22,13 +22,16 @@ import java.util.concurrent.Callable;
         footer = {
             "",
             "Examples:",
-            "  lockstep demo                        a pair, a crash, a failover: the whole story",
-            "  lockstep nbd -f raw -t disk.raw      serve a disk, as qemu-nbd does",
-            "  lockstep colo secondary --help       how to run a pair",
+            "  lockstep demo                     a pair, a crash, a failover: the whole story",
+            "  lockstep nbd -f raw -t disk.raw   serve a disk, as qemu-nbd does",
+            "  lockstep colo --help              how to run a pair",
             "",
             "Every error is one sentence on standard error and exit status 1."
         })
 public final class Main implements Callable<Integer> {
+
+    /// What the longest line of an example needs.
+    private static final int HELP_COLUMNS = 100;
 
     private static final String VERBOSE = "--verbose";
 
@@ -67,7 +70,7 @@ public final class Main implements Callable<Integer> {
         Converters.register(commandLine);
         commandLine
                 .setCaseInsensitiveEnumValuesAllowed(true)
-                .setUsageHelpAutoWidth(true)
+                .setUsageHelpWidth(HELP_COLUMNS)
                 .setAbbreviatedOptionsAllowed(false)
                 .setExpandAtFiles(false)
                 .setParameterExceptionHandler(Failure::ofParsing)
@@ -82,7 +85,13 @@ public final class Main implements Callable<Integer> {
         CommandSpec spec = commandLine.getCommandSpec();
         spec.mixinStandardHelpOptions(true);
         spec.versionProvider(new Version());
-        spec.usageMessage().sortOptions(false);
+        spec.usageMessage()
+                .sortOptions(false)
+                .parameterListHeading("%n")
+                .commandListHeading("%nCommands:%n");
+        if (spec.positionalParameters().isEmpty()) {
+            spec.usageMessage().optionListHeading("%n");
+        }
         spec.addOption(
                 OptionSpec.builder("-v", VERBOSE)
                         .arity("0")

@@ -51,7 +51,7 @@ import java.util.function.Supplier;
             "",
             "Examples:",
             "  lockstep nbd -f raw disk.raw                       one client, on TCP port 10809",
-            "  lockstep nbd -f raw -t -e 0 -k /tmp/d.sock d.raw   any number of them, until it is stopped",
+            "  lockstep nbd -f raw -t -e 0 -k /tmp/d.sock d.raw   many clients, until it is stopped",
             "  lockstep nbd -f raw -r -t -x data -b 127.0.0.1 -p 0 /dev/vdb"
         })
 final class NbdCommand implements Callable<Integer> {

@@ -43,9 +43,9 @@ import java.util.concurrent.Callable;
         footer = {
             "",
             "Example:",
-            "  lockstep colo primary --name vm1 --disk P.raw --secondary nbd://127.0.0.1:10809/vm1 \\",
-            "      --secondary-monitor 127.0.0.1:4444 --export unix:/run/vm1.sock --monitor unix:/run/vm1.mon \\",
-            "      --sync full"
+            "  lockstep colo primary --name vm1 --disk P.raw --sync full \\",
+            "      --secondary nbd://127.0.0.1:10809/vm1 --secondary-monitor 127.0.0.1:4444 \\",
+            "      --export unix:/run/vm1.sock --monitor unix:/run/vm1.mon"
         })
 final class PrimaryCommand implements Callable<Integer> {
     /// What `--sync` can say; not saying it is the third choice.

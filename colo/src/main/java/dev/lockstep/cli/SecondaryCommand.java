@@ -38,8 +38,8 @@ import java.util.concurrent.Callable;
             "the record says so, and only --force promotes what is left.",
             "",
             "Example:",
-            "  lockstep colo secondary --name vm1 --disk S.raw --buffers ram --listen 127.0.0.1:10809 \\",
-            "      --export unix:/run/vm1.sock --monitor 127.0.0.1:4444"
+            "  lockstep colo secondary --name vm1 --disk S.raw --buffers ram \\",
+            "      --listen 127.0.0.1:10809 --export unix:/run/vm1.sock --monitor 127.0.0.1:4444"
         })
 final class SecondaryCommand implements Callable<Integer> {
     @Mixin private SideOptions side = new SideOptions();

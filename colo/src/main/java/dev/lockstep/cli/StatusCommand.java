@@ -48,7 +48,7 @@ final class StatusCommand implements Callable<Integer> {
         StringBuilder text = new StringBuilder();
         String state = status.path("state").asText();
         text.append(
-                "%s: %s, %s: %s%n"
+                "%s: %s, %s: it %s%n"
                         .formatted(
                                 status.path("name").asText(),
                                 status.path("role").asText(),
@@ -101,6 +101,6 @@ final class StatusCommand implements Callable<Integer> {
                 .filter(state -> state.label().equals(label))
                 .map(State::sentence)
                 .findFirst()
-                .orElse("a state that this client does not know");
+                .orElse("is in a state that this client does not know");
     }
 }
