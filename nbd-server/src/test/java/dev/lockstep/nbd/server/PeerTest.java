@@ -178,6 +178,7 @@ class PeerTest {
                                 "--iodepth=16",
                                 "--size=" + SIZE,
                                 "--verify=crc32c",
+                                "--verify_state_save=0",
                                 "--verify_fatal=1",
                                 "--do_verify=1");
                 assertTrue(output.contains("err= 0"), output);
