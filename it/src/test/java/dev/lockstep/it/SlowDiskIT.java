@@ -22,6 +22,8 @@ class SlowDiskIT {
             Lockstep secondary = pair.startSecondary();
             Lockstep primary = pair.startPrimary("--sync", "none");
             Guest.run(primary.uri(), "write -P 1 0 64k");
+            // Its guest sees the last checkpoint.
+            pair.checkpoint();
             try (Fault _ =
                             Fault.inject(
                                     secondary.pid(),
