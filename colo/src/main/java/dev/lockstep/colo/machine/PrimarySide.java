@@ -245,7 +245,11 @@ final class PrimarySide {
             Message.Known known = new Message.Known(turn.record(), turn.incarnation, turn.yields);
             turn.act(new Action.Reply(asked.call(), known));
         } else {
-            turn.act(new Action.Refuse(asked.call(), "this side is a primary itself"));
+            turn.act(
+                    new Action.Refuse(
+                            asked.call(),
+                            "that side is a primary itself; to have it overwritten, stop it and"
+                                    + " start it again with `lockstep colo secondary --force`"));
         }
     }
 
@@ -292,8 +296,8 @@ final class PrimarySide {
         if (turn.state() != State.DEGRADED) {
             turn.refuse(
                     request,
-                    "a resynchronisation begins from a side without a peer; this one "
-                            + turn.state().sentence());
+                    "only a side without a peer is paired with a new secondary, and this one is "
+                            + turn.state().label());
             return;
         }
         join(turn, Optional.of(request), SyncMode.FULL, force);

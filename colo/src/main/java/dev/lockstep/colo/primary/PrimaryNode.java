@@ -91,6 +91,9 @@ public final class PrimaryNode implements Side {
         this.options = options;
         boolean complete = false;
         try {
+            // The disk first: where there is none, nothing is to be left beside it.
+            FileDevice disk = FileDevice.open(FileOptions.of(options.disk()));
+            opened.push(disk);
             StateFile state = StateFile.open(options.state());
             opened.push(state::close);
             Optional<DurableRecord> stored = state.record();
@@ -98,8 +101,6 @@ public final class PrimaryNode implements Side {
                     instanceof StartDecision.Refuse(String reason)) {
                 throw new IOException(reason);
             }
-            FileDevice disk = FileDevice.open(FileOptions.of(options.disk()));
-            opened.push(disk);
             monitor = serveMonitor();
             leader =
                     new Leader(
@@ -142,7 +143,7 @@ public final class PrimaryNode implements Side {
     }
 
     private Settings settings() {
-        return new Settings(options.onPeerLoss(), options.ioTimeout().toNanos(), false);
+        return new Settings(options.onPeerLoss(), options.ioTimeout().toNanos(), true);
     }
 
     private static Nonce nonce(SecureRandom random) {

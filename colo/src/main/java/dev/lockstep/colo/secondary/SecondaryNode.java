@@ -123,9 +123,10 @@ public final class SecondaryNode implements Side {
             UnaryOperator<BlockDevice> throughDisk,
             UnaryOperator<BufferStore> throughBuffers)
             throws IOException {
-        StateFile state = resources.add(StateFile.open(options.state()));
-        Step first = firstStep(options, state.record());
+        // The disk first: where there is none, nothing is to be left beside it.
         FileDevice disk = resources.add(FileDevice.open(FileOptions.of(options.disk())));
+        StateFile state = resources.add(StateFile.open(options.state()));
+        Step first = firstStep(options, state.record().map(SecondaryNode::withoutBuffers));
         BufferStore buffers =
                 switch (options.buffers()) {
                     case SecondaryOptions.Buffers.Ram _ -> BufferStore.inMemory();
@@ -141,6 +142,11 @@ public final class SecondaryNode implements Side {
                         state::store);
         resources.add(node.hands);
         return node;
+    }
+
+    /// Buffers never outlive their process here, whatever a record of another version says.
+    private static DurableRecord withoutBuffers(DurableRecord stored) {
+        return new DurableRecord(stored.standing(), stored.identity(), stored.open(), true);
     }
 
     private static Step firstStep(SecondaryOptions options, Optional<DurableRecord> stored)

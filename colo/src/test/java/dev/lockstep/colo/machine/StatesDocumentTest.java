@@ -7,7 +7,6 @@ import org.junit.jupiter.api.Test;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -18,7 +17,6 @@ import java.util.Optional;
 class StatesDocumentTest {
     private static final Path DOCUMENT =
             Path.of("..", "docs", "replication-states.md").toAbsolutePath().normalize();
-    private static final Nonce GENERATION = new Nonce(1, 1);
     private static final Nonce NEXT = new Nonce(2, 2);
     private static final Nonce OTHER = new Nonce(3, 3);
     private static final Settings SETTINGS = new Settings(OnPeerLoss.CONTINUE, 1, true);
@@ -46,55 +44,21 @@ class StatesDocumentTest {
         # Stored states and what becomes of them
 
         Checked against the code by `StatesDocumentTest`. A disk's state file holds one of the states
-        in the first column. *Clean* means that the side was stopped cleanly, *open* that it was not.""";
-    }
+        in the first column. *Clean* means that the side was stopped cleanly, *open* that it was not.
 
-    private static Map<String, Optional<DurableRecord>> stored(Nonce branch) {
-        Map<String, Optional<DurableRecord>> rows = new LinkedHashMap<>();
-        rows.put("nothing", Optional.empty());
-        rows.put("primary, paired, clean", record(Standing.PAIRED, branch, false, true));
-        rows.put("primary, paired, open", record(Standing.PAIRED, branch, true, true));
-        rows.put(
-                "primary, in doubt about a checkpoint",
-                record(Standing.CHECKPOINTING, branch, true, true));
-        rows.put("primary, alone, clean", record(Standing.ALONE, branch, false, true));
-        rows.put("primary, alone, open", record(Standing.ALONE, branch, true, true));
-        rows.put("secondary, clean", record(Standing.FOLLOWING, branch, false, true));
-        rows.put(
-                "secondary, open, buffers in memory",
-                record(Standing.FOLLOWING, branch, true, true));
-        rows.put(
-                "secondary, open, buffers on disk",
-                record(Standing.FOLLOWING, branch, true, false));
-        rows.put("secondary, stale", record(Standing.STALE, branch, true, true));
-        rows.put("secondary, half a copy", record(Standing.INCONSISTENT, branch, true, true));
-        rows.put(
-                "failing over, buffers in memory",
-                record(Standing.FAILING_OVER, branch, true, true));
-        rows.put(
-                "failing over, buffers on disk",
-                record(Standing.FAILING_OVER, branch, true, false));
-        rows.put("promoted", record(Standing.PROMOTED, branch, true, true));
-        return rows;
-    }
+        The buffers of this version never outlive their process, so it reads a record that says
+        "buffers on disk" as if it said "buffers in memory". The rows for the former are those of
+        the state machine, for a version that keeps them.
 
-    /// A side that branched has a generation of its own; one that did not shares the pair's.
-    private static Optional<DurableRecord> record(
-            Standing standing, Nonce branch, boolean open, boolean volatileBuffers) {
-        Identity shared = Identity.first(GENERATION);
-        Identity identity =
-                switch (standing) {
-                    case ALONE, FAILING_OVER, PROMOTED -> shared.branch(branch);
-                    default -> shared;
-                };
-        return Optional.of(new DurableRecord(standing, identity, open, volatileBuffers));
+        Each cell of the first four tables is shown on the running program by `StoredStateTest`,
+        which reads its expectations here.""";
     }
 
     private static String starts() {
         StringBuilder table = new StringBuilder("## Starting\n\n");
         table.append("| stored | `colo secondary` | with `--force` | `colo primary` |");
         table.append(" with `--force` |\n|---|---|---|---|---|");
-        stored(NEXT)
+        StoredStates.of(NEXT)
                 .forEach(
                         (name, record) -> {
                             table.append("\n| ").append(name);
@@ -136,8 +100,8 @@ class StatesDocumentTest {
                 went alone or was promoted did so in a generation of its own.
 
                 | primary \\ secondary""");
-        Map<String, Optional<DurableRecord>> columns = stored(OTHER);
-        Map<String, Optional<DurableRecord>> rows = stored(NEXT);
+        Map<String, Optional<DurableRecord>> columns = StoredStates.of(OTHER);
+        Map<String, Optional<DurableRecord>> rows = StoredStates.of(NEXT);
         columns.keySet().removeIf(name -> name.endsWith("on disk") || name.contains("alone, open"));
         columns.keySet().forEach(name -> table.append(" | ").append(name));
         table.append(" |\n|---").append("|---".repeat(columns.size())).append('|');
@@ -178,7 +142,7 @@ class StatesDocumentTest {
                 new StringBuilder("## Failing over a secondary that was started again\n\n");
         table.append("| stored | `--to checkpoint` | `--to latest` | `--to checkpoint --force` |");
         table.append(" `--to latest --force` |\n|---|---|---|---|---|");
-        stored(NEXT)
+        StoredStates.of(NEXT)
                 .forEach(
                         (name, record) -> {
                             if (!(StartDecision.decide(record, Role.SECONDARY, true)
