@@ -14,6 +14,7 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Stream;
 
 /// What the demo plays on: a temporary folder, processes of this same program, and a voice. All of
@@ -132,7 +133,14 @@ final class DemoStage implements AutoCloseable {
 
     @Override
     public void close() {
-        Runtime.getRuntime().removeShutdownHook(cleaner);
+        try {
+            Runtime.getRuntime().removeShutdownHook(cleaner);
+        } catch (IllegalStateException _) {
+            // Somebody ends the process: the hook cleans up, and how the play broke off is no news.
+            while (true) {
+                LockSupport.park();
+            }
+        }
         clean();
     }
 

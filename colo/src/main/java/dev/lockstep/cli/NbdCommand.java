@@ -27,7 +27,6 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.function.Supplier;
@@ -56,8 +55,6 @@ import java.util.function.Supplier;
         })
 final class NbdCommand implements Callable<Integer> {
     private static final int PORT_DEFAULT = 10809;
-    private static final String ANY_IPV4 = "0.0.0.0";
-    private static final String ANY_IPV6 = "::";
 
     /// What `--discard` can say, in both of qemu-nbd's wordings.
     private enum Discard {
@@ -84,7 +81,7 @@ final class NbdCommand implements Callable<Integer> {
         @Option(
                 names = {"-b", "--bind"},
                 paramLabel = "ADDR",
-                description = "Listen on this host's address. Default: " + ANY_IPV4 + ".")
+                description = "Listen on this host's address. Default: " + Reachable.ANY_IPV4 + ".")
         private @Nullable String host;
 
         @Option(
@@ -108,7 +105,8 @@ final class NbdCommand implements Callable<Integer> {
         private Address address() {
             if (socket == null) {
                 return new Address.Tcp(
-                        host == null ? ANY_IPV4 : host, port == null ? PORT_DEFAULT : port);
+                        host == null ? Reachable.ANY_IPV4 : host,
+                        port == null ? PORT_DEFAULT : port);
             }
             if (host != null || port != null) {
                 throw new UsageError(
@@ -195,6 +193,10 @@ final class NbdCommand implements Callable<Integer> {
         }
         Address address = checked(listening::address);
         ServerOptions options = listening.options();
+        return ServerProcess.run(spec.qualifiedName(), () -> start(address, options));
+    }
+
+    private ServerProcess.Server start(Address address, ServerOptions options) throws IOException {
         FileDevice image = FileDevice.open(fileOptions());
         Gate root = root(image);
         Export export = checked(() -> new Export(name, description, root));
@@ -203,9 +205,8 @@ final class NbdCommand implements Callable<Integer> {
         if (pidFile != null) {
             Files.writeString(pidFile, ProcessHandle.current().pid() + "\n");
         }
-        return ServerProcess.run(
-                spec.qualifiedName(),
-                new NbdUri(reachable(bound), name).format(),
+        return new ServerProcess.Server(
+                new NbdUri(Reachable.from(bound), name).format(),
                 () -> awaitEnd(server),
                 () -> close(server, root, image));
     }
@@ -263,28 +264,6 @@ final class NbdCommand implements Callable<Integer> {
             if (pidFile != null) {
                 Files.deleteIfExists(pidFile);
             }
-        }
-    }
-
-    /// The address that a client on this host can use, wherever it runs.
-    private static Address reachable(Address bound) {
-        return switch (bound) {
-            case Address.Unix(Path path) -> absolute(path);
-            case Address.Tcp(String host, int port) ->
-                    switch (host.toLowerCase(Locale.ROOT)) {
-                        case ANY_IPV4 -> new Address.Tcp("127.0.0.1", port);
-                        case ANY_IPV6 -> new Address.Tcp("::1", port);
-                        default -> bound;
-                    };
-        };
-    }
-
-    /// A path that is only short enough while it is relative stays so.
-    private static Address absolute(Path path) {
-        try {
-            return new Address.Unix(path.toAbsolutePath());
-        } catch (IllegalArgumentException _) {
-            return new Address.Unix(path);
         }
     }
 

@@ -17,6 +17,7 @@ import picocli.CommandLine.Spec;
 
 import java.io.IOException;
 import java.time.Duration;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 
@@ -57,6 +58,12 @@ final class PrimaryCommand implements Callable<Integer> {
 
         Sync(SyncMode mode) {
             this.mode = mode;
+        }
+
+        /// As it is written on the command line.
+        @Override
+        public String toString() {
+            return name().toLowerCase(Locale.ROOT);
         }
     }
 
@@ -117,11 +124,16 @@ final class PrimaryCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException, InterruptedException {
         PrimaryOptions options = options();
+        return ServerProcess.run(spec.qualifiedName(), () -> start(options));
+    }
+
+    private ServerProcess.Server start(PrimaryOptions options)
+            throws IOException, InterruptedException {
         Side running = Sides.primary(options);
         if (options.sync() == SyncMode.FULL) {
             Sides.showProgress(spec.qualifiedName(), running);
         }
-        return Sides.serve(spec.qualifiedName(), running);
+        return Sides.server(running);
     }
 
     private PrimaryOptions options() {

@@ -78,7 +78,9 @@ final class SecondaryCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException, InterruptedException {
-        return Sides.serve(spec.qualifiedName(), Sides.secondary(options()));
+        SecondaryOptions options = options();
+        return ServerProcess.run(
+                spec.qualifiedName(), () -> Sides.server(Sides.secondary(options)));
     }
 
     private SecondaryOptions options() {

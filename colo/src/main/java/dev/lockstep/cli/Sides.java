@@ -6,6 +6,7 @@ import dev.lockstep.colo.Side;
 import dev.lockstep.colo.Status;
 import dev.lockstep.colo.primary.PrimaryNode;
 import dev.lockstep.colo.secondary.SecondaryNode;
+import dev.lockstep.nbd.NbdUri;
 
 import java.io.IOException;
 import java.util.concurrent.locks.LockSupport;
@@ -25,10 +26,11 @@ final class Sides {
         return PrimaryNode.start(options);
     }
 
-    /// Serves until the end of the process.
-    static int serve(String command, Side side) throws InterruptedException {
-        return ServerProcess.run(
-                command, side.guestExport().format(), side::awaitQuit, side::close);
+    /// What the process of a side serves.
+    static ServerProcess.Server server(Side side) {
+        NbdUri bound = side.guestExport();
+        NbdUri reachable = new NbdUri(Reachable.from(bound.address()), bound.export());
+        return new ServerProcess.Server(reachable.format(), side::awaitQuit, side::close);
     }
 
     /// Tells on standard error how far the initial copy is, until it is done or broken off.

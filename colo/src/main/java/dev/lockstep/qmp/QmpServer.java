@@ -244,9 +244,15 @@ public final class QmpServer implements AutoCloseable {
             channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
         }
         long number = connectionNumber.incrementAndGet();
-        String description = unix ? "unix client " + number : remote.toString();
+        String description = unix ? "unix client " + number : withoutHostName(remote);
         ServerConnection connection = new ServerConnection(this, channel, description);
         connections.add(connection);
         connection.start();
+    }
+
+    /// A socket address that was not looked up is written with a slash before it.
+    private static String withoutHostName(SocketAddress address) {
+        String text = address.toString();
+        return text.substring(text.indexOf('/') + 1);
     }
 }
