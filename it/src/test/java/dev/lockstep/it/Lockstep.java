@@ -80,6 +80,18 @@ final class Lockstep implements AutoCloseable {
         }
     }
 
+    /// Starts a server that may never get ready; both its streams go to a file. The caller ends it.
+    static Process launch(Path output, String... arguments) {
+        try {
+            return builder(command(arguments), Map.of())
+                    .redirectErrorStream(true)
+                    .redirectOutput(output.toFile())
+                    .start();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     /// Runs a command to its end.
     static Peer.Result run(String... arguments) {
         return Peer.run(builder(command(arguments), Map.of()), Duration.ofMinutes(1));

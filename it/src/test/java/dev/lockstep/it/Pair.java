@@ -53,11 +53,8 @@ final class Pair implements AutoCloseable {
                                 "unix:" + folder.resolve("s.sock"),
                                 "--monitor",
                                 secondaryMonitor()));
-        command.addAll(List.of(more));
-        if (!command.contains("--buffers")) {
-            command.addAll(List.of("--buffers", "ram"));
-        }
-        return command.toArray(String[]::new);
+        command.addAll(List.of("--buffers", "ram"));
+        return replaced(command, more);
     }
 
     Lockstep startPrimary(String... more) {
@@ -82,6 +79,17 @@ final class Pair implements AutoCloseable {
                                 "unix:" + folder.resolve("p.sock"),
                                 "--monitor",
                                 primaryMonitor()));
+        return replaced(command, more);
+    }
+
+    /// A command with more options, or with other values for those that it has.
+    private static String[] replaced(List<String> command, String... more) {
+        for (String option : more) {
+            int index = command.indexOf(option);
+            if (option.startsWith("--") && index >= 0) {
+                command.subList(index, index + 2).clear();
+            }
+        }
         command.addAll(List.of(more));
         return command.toArray(String[]::new);
     }
