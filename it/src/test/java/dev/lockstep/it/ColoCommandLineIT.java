@@ -120,13 +120,11 @@ class ColoCommandLineIT {
         Lockstep primary = pair.startPrimary("--sync", "full", "--checkpoint-every", "0.2");
         awaitState(pair.primaryMonitor(), "running");
         long epoch = pair.primaryStatus().get("epoch").asLong();
-        await().atMost(SOON)
-                .until(() -> pair.primaryStatus().get("epoch").asLong() > epoch + 2);
+        await().atMost(SOON).until(() -> pair.primaryStatus().get("epoch").asLong() > epoch + 2);
         assertRefused(
                 "ask its primary", "colo", "checkpoint", "--monitor", pair.secondaryMonitor());
         assertTrue(pair.failover().expectOneSentence().contains("still hears its primary"));
-        assertRefused(
-                "primary already", "colo", "failover", "--monitor", pair.primaryMonitor());
+        assertRefused("primary already", "colo", "failover", "--monitor", pair.primaryMonitor());
         assertRefused(
                 "without a peer",
                 "colo",
@@ -243,8 +241,7 @@ class ColoCommandLineIT {
             Guest.run(secondary.uri(), "write -P 3 0 4k");
             long epoch = monitor.execute("colo-status", "{}").get("epoch").asLong();
             monitor.execute("xen-colo-do-checkpoint", "{}");
-            assertEquals(
-                    epoch + 1, monitor.execute("colo-status", "{}").get("epoch").asLong());
+            assertEquals(epoch + 1, monitor.execute("colo-status", "{}").get("epoch").asLong());
             Guest.run(secondary.uri(), "read -P 1 0 4k");
             monitor.execute("x-colo-lost-heartbeat", "{}");
             assertTrue(monitor.sawEvent("COLO_EXIT"));
