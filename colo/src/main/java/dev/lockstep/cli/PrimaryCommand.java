@@ -17,7 +17,6 @@ import picocli.CommandLine.Spec;
 
 import java.io.IOException;
 import java.time.Duration;
-import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 
@@ -58,12 +57,6 @@ final class PrimaryCommand implements Callable<Integer> {
 
         Sync(SyncMode mode) {
             this.mode = mode;
-        }
-
-        /// As it is written on the command line.
-        @Override
-        public String toString() {
-            return name().toLowerCase(Locale.ROOT);
         }
     }
 

@@ -47,7 +47,7 @@ class ColoCommandLineIT {
         assertRefused("--insecure", pair.secondaryCommand("--listen", "0.0.0.0:0"));
         assertRefused("--insecure", pair.primaryCommand("--monitor", "[::]:0"));
         assertRefused("must be equal", pair.primaryCommand("--secondary", "nbd://[::1]:1/other"));
-        assertRefused("[full, none]", pair.primaryCommand("--sync", "half"));
+        assertRefused("--sync", pair.primaryCommand("--sync", "half"));
         assertRefused("--state", pair.secondaryCommand("--disk", "/dev/null"));
         String none = folder.resolve("none.raw").toString();
         assertRefused("No such file", pair.secondaryCommand("--disk", none));
@@ -266,14 +266,33 @@ class ColoCommandLineIT {
         }
         Guest.run(primary.uri(), "write -P 1 0 4k", "flush");
         awaitState(pair.secondaryMonitor(), "stale");
+        assertRefused(
+                "cannot connect",
+                "colo",
+                "resync",
+                "--secondary",
+                "nbd://127.0.0.1:1/vm1",
+                "--secondary-monitor",
+                "unix:" + folder.resolve("nobody"),
+                "--monitor",
+                pair.primaryMonitor());
+        String peer = pair.primaryStatus().get("peer").get("address").asText();
+        assertEquals("127.0.0.1:" + pair.monitorLink.port(), peer);
         assertTrue(pair.failover().expectOneSentence().contains("went on without it"));
         assertEquals(0, primary.terminate(), primary::errors);
         assertRefused("its peer", pair.secondaryCommand("--disk", pair.primaryDisk.toString()));
     }
 
-    private static void awaitState(String monitor, String state) {
-        await().atMost(SOON)
-                .until(() -> Lockstep.status(monitor).get("state").asText().equals(state));
+    private static void awaitState(String address, String state) {
+        try (Monitor monitor = new Monitor(address)) {
+            await().atMost(SOON)
+                    .until(
+                            () ->
+                                    monitor.execute("colo-status", "{}")
+                                            .get("state")
+                                            .asText()
+                                            .equals(state));
+        }
     }
 
     private static void assertRefused(String reason, String... command) {

@@ -285,11 +285,19 @@ public final class PrimaryNode implements Side {
     @Override
     public void resync(NbdUri secondary, Address secondaryMonitor, boolean force)
             throws IOException, InterruptedException {
-        // Otherwise it is about to be refused, and the link is in use.
-        if (actor.node().state() == State.DEGRADED) {
-            leader.pointAt(new Peer(secondary, secondaryMonitor));
+        if (actor.node().state() != State.DEGRADED) {
+            // It is about to be refused, and the link is in use.
+            ask(new Order.Resync(force));
+            return;
         }
-        ask(new Order.Resync(force));
+        Optional<Peer> before = leader.peer();
+        leader.pointAt(new Peer(secondary, secondaryMonitor));
+        Optional<String> refusal = actor.ask(new Order.Resync(force));
+        if (refusal.isPresent()) {
+            // The secondary that was lost is still the one to be told that it is stale.
+            before.ifPresent(leader::pointAt);
+            throw new QmpException(refusal.get());
+        }
     }
 
     @Override
