@@ -273,9 +273,16 @@ final class SecondarySide {
             owe(turn, failed.reason());
             turn.fail(failed.reason());
         } else if (failed.ticket() == turn.job.ticket()) {
-            owe(turn, failed.reason());
             turn.error = Optional.of(failed.reason());
             turn.act(new Action.Warn(failed.reason()));
+            if (turn.job instanceof Job.Noting noting
+                    && noting.stage() == Job.Noting.Stage.FENCING) {
+                // The session is closed and quiet, only the flush failed. A disk that cannot be
+                // flushed is behind all the more, and its record must say so.
+                noted(turn, noting);
+                return;
+            }
+            owe(turn, failed.reason());
             turn.act(new Action.OpenGuest());
             boolean quitting = turn.job instanceof Job.Quitting;
             turn.idle();
