@@ -1,5 +1,8 @@
 package dev.lockstep.it;
 
+import static org.awaitility.Awaitility.await;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
 import com.fasterxml.jackson.databind.JsonNode;
 
 import java.io.IOException;
@@ -8,6 +11,7 @@ import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -125,6 +129,37 @@ final class Pair implements AutoCloseable {
                 new ArrayList<>(List.of("colo", "failover", "--monitor", secondaryMonitor()));
         command.addAll(List.of(more));
         return Lockstep.run(command.toArray(String[]::new));
+    }
+
+    /// Asks the primary, which lost its secondary, to pair with it anew.
+    Peer.Result resync() {
+        return Lockstep.run(
+                "colo",
+                "resync",
+                "--secondary",
+                secondaryUri(),
+                "--secondary-monitor",
+                "127.0.0.1:" + monitorLink.port(),
+                "--monitor",
+                primaryMonitor());
+    }
+
+    /// The port that the secondary listens on for its primary's writes.
+    int targetPort() {
+        return targetPort;
+    }
+
+    /// Returns once a side is in a state.
+    static void awaitState(String monitor, String state) {
+        await().atMost(Duration.ofSeconds(30))
+                .pollInterval(Duration.ofMillis(20))
+                .untilAsserted(
+                        () -> {
+                            try (Monitor asked = new Monitor(monitor)) {
+                                JsonNode status = asked.execute("colo-status", "{}");
+                                assertEquals(state, status.get("state").asText(), status::toString);
+                            }
+                        });
     }
 
     /// Pulls the plug of the cable between the hosts.

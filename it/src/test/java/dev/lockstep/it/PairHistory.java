@@ -37,15 +37,18 @@ final class PairHistory implements AutoCloseable {
         LINK_CUT_FAILOVER_TO_CHECKPOINT,
         SECONDARY_KILLED,
         LINK_CUT_PRIMARY_GOES_ON,
-        NOTHING_HAPPENS
+        NOTHING_HAPPENS,
+        /// The secondary is killed and paired anew under a writing guest; then another ending.
+        PRIMARY_RESYNCS
     }
 
     private final Random random;
     private final Pair pair;
-    private final Lockstep secondary;
+    private final String[] buffers;
     private final Lockstep primary;
     private final Writers primaryGuest;
-    private final Writers secondaryGuest;
+    private Lockstep secondary;
+    private Writers secondaryGuest;
 
     /// When each checkpoint happened, by its epoch.
     private final Map<Long, History.Cut> cuts = new HashMap<>();
@@ -55,10 +58,11 @@ final class PairHistory implements AutoCloseable {
         this.random = random;
         pair = new Pair(folder, SIZE);
         long joinBegan = System.nanoTime();
-        secondary =
+        buffers =
                 random.nextBoolean()
-                        ? pair.startSecondary()
-                        : pair.startSecondary("--buffers", folder.resolve("b").toString());
+                        ? new String[0]
+                        : new String[] {"--buffers", folder.resolve("b").toString()};
+        secondary = pair.startSecondary(buffers);
         primary = pair.startPrimary("--sync", "none");
         cuts.put(epoch(pair.primaryMonitor()), new History.Cut(joinBegan, System.nanoTime()));
         primaryGuest = new Writers(primary.uri(), random);
@@ -104,7 +108,7 @@ final class PairHistory implements AutoCloseable {
         switch (ending) {
             case PRIMARY_KILLED_FAILOVER_TO_CHECKPOINT, PRIMARY_KILLED_FAILOVER_TO_LATEST ->
                     primary.kill9();
-            case SECONDARY_KILLED -> secondary.kill9();
+            case SECONDARY_KILLED, PRIMARY_RESYNCS -> secondary.kill9();
             case LINK_CUT_FAILOVER_TO_CHECKPOINT, LINK_CUT_PRIMARY_GOES_ON -> pair.cutLink();
             case NOTHING_HAPPENS -> {}
         }
@@ -122,7 +126,25 @@ final class PairHistory implements AutoCloseable {
                 checkpoint();
                 assertEquals(-1, Files.mismatch(pair.primaryDisk, pair.secondaryDisk));
             }
+            case PRIMARY_RESYNCS -> {
+                resync();
+                Ending[] endings = Ending.values();
+                play(endings[random.nextInt(endings.length - 1)]);
+            }
         }
+    }
+
+    /// The secondary comes back with its stale disk and is paired anew; the guest writes on.
+    private void resync() {
+        awaitState(pair.primaryMonitor(), "degraded");
+        secondaryGuest.close();
+        secondary = pair.startSecondary(buffers);
+        awaitState(pair.secondaryMonitor(), "stale");
+        long began = System.nanoTime();
+        pair.resync().expectSuccess();
+        awaitState(pair.primaryMonitor(), "running");
+        cuts.put(epoch(pair.primaryMonitor()), new History.Cut(began, System.nanoTime()));
+        secondaryGuest = new Writers(secondary.uri(), random);
     }
 
     /// The secondary takes over; its guest writes on and must not notice.
