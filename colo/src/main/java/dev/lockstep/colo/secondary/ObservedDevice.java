@@ -2,16 +2,14 @@ package dev.lockstep.colo.secondary;
 
 import dev.lockstep.block.BlockDevice;
 import dev.lockstep.block.BlockException;
-import dev.lockstep.block.Capabilities;
-import dev.lockstep.block.Extent;
 import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.filter.FilterDevice;
 
 import java.nio.ByteBuffer;
-import java.util.List;
 import java.util.Set;
 
 /// Passes everything on, and tells when something is about to be written and what failed.
-final class ObservedDevice implements BlockDevice {
+final class ObservedDevice extends FilterDevice {
     /// Hears of requests on their threads, so it returns at once.
     interface Observer {
         /// Something is about to change the device.
@@ -25,66 +23,45 @@ final class ObservedDevice implements BlockDevice {
         void run() throws BlockException;
     }
 
-    private final BlockDevice device;
     private final Observer observer;
 
     ObservedDevice(BlockDevice device, Observer observer) {
-        this.device = device;
+        super(device);
         this.observer = observer;
     }
 
     @Override
-    public String description() {
-        return device.description();
-    }
-
-    @Override
-    public long size() {
-        return device.size();
-    }
-
-    @Override
-    public Capabilities capabilities() {
-        return device.capabilities();
-    }
-
-    @Override
     public void read(long offset, ByteBuffer target) throws BlockException {
-        observe(() -> device.read(offset, target));
+        observe(() -> child.read(offset, target));
     }
 
     @Override
     public void write(long offset, ByteBuffer source, Set<WriteFlag> flags) throws BlockException {
         observer.beforeWrite();
-        observe(() -> device.write(offset, source, flags));
+        observe(() -> child.write(offset, source, flags));
     }
 
     @Override
     public void zero(long offset, long length, Set<WriteFlag> flags) throws BlockException {
         observer.beforeWrite();
-        observe(() -> device.zero(offset, length, flags));
+        observe(() -> child.zero(offset, length, flags));
     }
 
     @Override
     public void discard(long offset, long length) throws BlockException {
         observer.beforeWrite();
-        observe(() -> device.discard(offset, length));
+        observe(() -> child.discard(offset, length));
     }
 
     @Override
     public void flush() throws BlockException {
-        observe(device::flush);
-    }
-
-    @Override
-    public List<Extent> extents(long offset, long length) throws BlockException {
-        return device.extents(offset, length);
+        observe(child::flush);
     }
 
     @Override
     public boolean readNow(long offset, ByteBuffer target) throws BlockException {
         try {
-            return device.readNow(offset, target);
+            return child.readNow(offset, target);
         } catch (BlockException e) {
             observer.failed(e);
             throw e;
@@ -95,15 +72,12 @@ final class ObservedDevice implements BlockDevice {
     public boolean writeNow(long offset, ByteBuffer source) throws BlockException {
         observer.beforeWrite();
         try {
-            return device.writeNow(offset, source);
+            return child.writeNow(offset, source);
         } catch (BlockException e) {
             observer.failed(e);
             throw e;
         }
     }
-
-    @Override
-    public void close() {}
 
     private void observe(Request request) throws BlockException {
         try {

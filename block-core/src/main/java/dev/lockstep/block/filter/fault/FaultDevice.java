@@ -1,11 +1,10 @@
 package dev.lockstep.block.filter.fault;
 
-import dev.lockstep.block.BlockDevice;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
-import dev.lockstep.block.Capabilities;
 import dev.lockstep.block.Extent;
 import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.filter.FilterDevice;
 import dev.lockstep.block.filter.fault.Fault.Operation;
 import dev.lockstep.block.graph.Abortable;
 import dev.lockstep.block.graph.Gate;
@@ -26,8 +25,8 @@ import java.util.concurrent.locks.ReentrantLock;
 /// A filter that delays or fails the requests that its rules pick. Rules come and go while requests
 /// are in flight. A `now` request that a rule might pick is declined, so that rules only ever count
 /// the blocking ones.
-public final class FaultDevice implements BlockDevice, Abortable {
-    private final Gate child;
+public final class FaultDevice extends FilterDevice implements Abortable {
+    private final Gate gate;
     private final List<Rule> rules = new CopyOnWriteArrayList<>();
 
     /// Guards: aborted, and every rule's removed. Condition: `changed` wakes the delayed requests.
@@ -38,7 +37,8 @@ public final class FaultDevice implements BlockDevice, Abortable {
 
     /// A filter with rules that apply from the start.
     public FaultDevice(Gate child, Fault... faults) {
-        this.child = child;
+        super(child);
+        this.gate = child;
         for (Fault fault : faults) {
             add(fault);
         }
@@ -82,21 +82,6 @@ public final class FaultDevice implements BlockDevice, Abortable {
         Rule rule = new Rule(fault);
         rules.add(rule);
         return rule;
-    }
-
-    @Override
-    public String description() {
-        return child.description();
-    }
-
-    @Override
-    public long size() {
-        return child.size();
-    }
-
-    @Override
-    public Capabilities capabilities() {
-        return child.capabilities();
     }
 
     @Override
@@ -146,9 +131,6 @@ public final class FaultDevice implements BlockDevice, Abortable {
                 && child.writeNow(offset, source);
     }
 
-    @Override
-    public void close() {}
-
     /// Fails the requests that are held or delayed here, and tells the device below.
     @Override
     public void abort(BlockException cause) {
@@ -162,7 +144,7 @@ public final class FaultDevice implements BlockDevice, Abortable {
         } finally {
             lock.unlock();
         }
-        if (child.device() instanceof Abortable abortable) {
+        if (gate.device() instanceof Abortable abortable) {
             abortable.abort(cause);
         }
     }

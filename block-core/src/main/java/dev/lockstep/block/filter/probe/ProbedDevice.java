@@ -2,62 +2,32 @@ package dev.lockstep.block.filter.probe;
 
 import static dev.lockstep.block.filter.probe.ImageFormat.PROBE_BYTES;
 
-import dev.lockstep.block.BlockDevice;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
-import dev.lockstep.block.Capabilities;
-import dev.lockstep.block.Extent;
 import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.filter.FilterDevice;
 import dev.lockstep.block.graph.Gate;
 
 import java.nio.ByteBuffer;
-import java.util.List;
 import java.util.Set;
 
 /// A filter over an image that was guessed to be raw: refuses what would make its first sector look
 /// like another format's.
-public final class ProbedDevice implements BlockDevice {
-    private final Gate child;
-
+public final class ProbedDevice extends FilterDevice {
     /// Taken exclusively by whoever changes the first sector, from its check to its end: two
     /// harmless halves must not meet.
     private final RangeLock headLock = new RangeLock();
 
     /// A guard over an image.
     public ProbedDevice(Gate child) {
-        this.child = child;
+        super(child);
     }
 
     /// What changes the device.
     @FunctionalInterface
     private interface Change {
         void run() throws BlockException;
-    }
-
-    @Override
-    public String description() {
-        return child.description();
-    }
-
-    @Override
-    public long size() {
-        return child.size();
-    }
-
-    @Override
-    public Capabilities capabilities() {
-        return child.capabilities();
-    }
-
-    @Override
-    public void read(long offset, ByteBuffer target) throws BlockException {
-        child.read(offset, target);
-    }
-
-    @Override
-    public boolean readNow(long offset, ByteBuffer target) throws BlockException {
-        return child.readNow(offset, target);
     }
 
     @Override
@@ -91,20 +61,6 @@ public final class ProbedDevice implements BlockDevice {
         }
         guarded("discard", offset, zeroes(length), () -> child.discard(offset, length));
     }
-
-    @Override
-    public void flush() throws BlockException {
-        child.flush();
-    }
-
-    @Override
-    public List<Extent> extents(long offset, long length) throws BlockException {
-        return child.extents(offset, length);
-    }
-
-    /// Does nothing: the child belongs to who opened it.
-    @Override
-    public void close() {}
 
     private void guarded(String operation, long offset, ByteBuffer source, Change change)
             throws BlockException {
