@@ -65,11 +65,24 @@ public final class ClusterBitmap {
         long changed = 0;
         for (long at = from; at < to; at = nextWord(at)) {
             long mask = mask(at, to);
-            long before = (long) WORD.getAndBitwiseOr(pieceForWriting(at), wordIndex(at), mask);
-            changed += Long.bitCount(mask & ~before);
+            long[] piece = pieceForWriting(at);
+            // Most bits that are set were set before, and looking is cheaper than an atomic change.
+            if (((long) WORD.getVolatile(piece, wordIndex(at)) & mask) != mask) {
+                long before = (long) WORD.getAndBitwiseOr(piece, wordIndex(at), mask);
+                changed += Long.bitCount(mask & ~before);
+            }
         }
         add(changed);
         return changed;
+    }
+
+    /// Sets every bit that is set in `other`, which has no more bits than this.
+    public void setAll(ClusterBitmap other) {
+        for (long at = other.nextSet(0); at < other.size; ) {
+            long end = other.nextClear(at);
+            set(at, end);
+            at = other.nextSet(end);
+        }
     }
 
     /// Clears the bits from `from` to before `to`. Returns how many of them this call changed.

@@ -77,6 +77,20 @@ class ClusterBitmapTest {
     }
 
     @Test
+    void a_union_has_the_bits_of_both() {
+        ClusterBitmap one = new ClusterBitmap(200_000);
+        ClusterBitmap other = new ClusterBitmap(200_000);
+        one.set(60, 70);
+        other.set(65, 130);
+        other.set(199_999);
+        one.setAll(other);
+        assertTrue(one.allSet(60, 130));
+        assertTrue(one.get(199_999));
+        assertEquals(71, one.count());
+        assertEquals(66, other.count());
+    }
+
+    @Test
     void the_map_of_a_large_disk_is_small() {
         ClusterBitmap bitmap = new ClusterBitmap(1L << 32);
         assertTrue(bitmap.set((1L << 32) - 1));

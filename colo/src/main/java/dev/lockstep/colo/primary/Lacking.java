@@ -1,5 +1,7 @@
 package dev.lockstep.colo.primary;
 
+import dev.lockstep.block.bitmap.ClusterBitmap;
+
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.locks.ReentrantLock;
@@ -11,34 +13,47 @@ import java.util.concurrent.locks.ReentrantLock;
 /// what was added before it aside and begins an empty set; it covers just those writes, so once it
 /// has succeeded on both sides that set is forgotten, and otherwise it is taken back.
 final class Lacking {
+    /// The grain at which two disks are compared and copied.
+    static final int CLUSTER_BYTES = 64 << 10;
+
     /// Guards: `flushing`, and every change of `current`.
     private final ReentrantLock lock = new ReentrantLock();
 
-    private final List<ClusterSet> flushing = new ArrayList<>();
+    private final List<ClusterBitmap> flushing = new ArrayList<>();
     private final long diskBytes;
-    private volatile ClusterSet current;
+    private volatile ClusterBitmap current;
 
     Lacking(long diskBytes) {
         this.diskBytes = diskBytes;
-        this.current = new ClusterSet(diskBytes);
+        this.current = emptySet(diskBytes);
+    }
+
+    /// No cluster of a disk.
+    static ClusterBitmap emptySet(long diskBytes) {
+        return new ClusterBitmap((diskBytes + CLUSTER_BYTES - 1) / CLUSTER_BYTES);
+    }
+
+    /// Adds every cluster that the range of bytes touches.
+    static void add(ClusterBitmap set, long offset, long length) {
+        set.set(offset / CLUSTER_BYTES, (offset + length - 1) / CLUSTER_BYTES + 1);
     }
 
     /// A flush that begins meanwhile may already have set aside, and failed with, the set that this
     /// was added to; so it is added again until that did not happen.
     void add(long offset, long length) {
-        ClusterSet set;
+        ClusterBitmap set;
         do {
             set = current;
-            set.add(offset, length);
+            add(set, offset, length);
         } while (set != current);
     }
 
     /// Call before either child is flushed.
-    ClusterSet beginFlush() {
+    ClusterBitmap beginFlush() {
         lock.lock();
         try {
-            ClusterSet before = current;
-            current = new ClusterSet(diskBytes);
+            ClusterBitmap before = current;
+            current = emptySet(diskBytes);
             flushing.add(before);
             return before;
         } finally {
@@ -47,12 +62,12 @@ final class Lacking {
     }
 
     /// @param durable whether both children have flushed
-    void endFlush(ClusterSet before, boolean durable) {
+    void endFlush(ClusterBitmap before, boolean durable) {
         lock.lock();
         try {
             flushing.remove(before);
             if (!durable) {
-                current.addAll(before);
+                current.setAll(before);
             }
         } finally {
             lock.unlock();
@@ -63,10 +78,10 @@ final class Lacking {
     long bytes() {
         lock.lock();
         try {
-            ClusterSet all = new ClusterSet(diskBytes);
-            all.addAll(current);
-            flushing.forEach(all::addAll);
-            return all.sizeInBytes();
+            ClusterBitmap all = emptySet(diskBytes);
+            all.setAll(current);
+            flushing.forEach(all::setAll);
+            return all.count() * CLUSTER_BYTES;
         } finally {
             lock.unlock();
         }

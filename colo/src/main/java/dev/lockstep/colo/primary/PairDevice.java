@@ -8,6 +8,7 @@ import dev.lockstep.block.Capabilities.Support;
 import dev.lockstep.block.Extent;
 import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.bitmap.ClusterBitmap;
 import dev.lockstep.block.graph.Abortable;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.colo.machine.Acknowledgement;
@@ -54,7 +55,7 @@ public final class PairDevice implements BlockDevice, Abortable {
     private final Lacking lacking;
 
     /// Where the local disk failed, so that the peer may hold something else.
-    private final ClusterSet differing;
+    private final ClusterBitmap differing;
 
     /// Guards: every change of `policy` and `aborted`. `decided` wakes requests that wait for one.
     private final ReentrantLock lock = new ReentrantLock();
@@ -80,7 +81,7 @@ public final class PairDevice implements BlockDevice, Abortable {
         this.local = local;
         this.listener = listener;
         this.lacking = new Lacking(local.size());
-        this.differing = new ClusterSet(local.size());
+        this.differing = Lacking.emptySet(local.size());
     }
 
     @Override
@@ -266,7 +267,7 @@ public final class PairDevice implements BlockDevice, Abortable {
 
     /// Whether no failure of the local disk has left the two disks different.
     public boolean equal() {
-        return differing.isEmpty();
+        return differing.noneSet(0, differing.size());
     }
 
     /// Copies to the peer what is on the local disk wherever a failure of the local disk may have
@@ -274,15 +275,15 @@ public final class PairDevice implements BlockDevice, Abortable {
     ///
     /// @throws BlockException if a place could not be read, or the peer failed; they still differ
     public void reconcile() throws BlockException {
-        ByteBuffer buffer = ByteBuffer.allocateDirect(ClusterSet.CLUSTER_BYTES);
-        for (long cluster = differing.next(0);
-                cluster >= 0;
-                cluster = differing.next(cluster + 1)) {
-            long offset = cluster * ClusterSet.CLUSTER_BYTES;
-            int length = (int) Math.min(ClusterSet.CLUSTER_BYTES, size() - offset);
+        ByteBuffer buffer = ByteBuffer.allocateDirect(Lacking.CLUSTER_BYTES);
+        for (long cluster = differing.nextSet(0);
+                cluster < differing.size();
+                cluster = differing.nextSet(cluster + 1)) {
+            long offset = cluster * Lacking.CLUSTER_BYTES;
+            int length = (int) Math.min(Lacking.CLUSTER_BYTES, size() - offset);
             try (var _ = ranges.exclusive(offset, length)) {
                 copyHeld(offset, length, buffer);
-                differing.remove(cluster);
+                differing.clear(cluster);
             }
         }
     }
@@ -360,7 +361,7 @@ public final class PairDevice implements BlockDevice, Abortable {
     }
 
     private Attempt flushBoth() {
-        ClusterSet covered = lacking.beginFlush();
+        ClusterBitmap covered = lacking.beginFlush();
         Attempt attempt = new Attempt(policy.replica).runTogether(Gate::startFlush, local::flush);
         Replica replica = attempt.replica;
         lacking.endFlush(covered, attempt.onBoth() && replica != null && replica.whole);
@@ -418,7 +419,7 @@ public final class PairDevice implements BlockDevice, Abortable {
         }
         lacking.add(offset, length);
         if (attempt.localFailure != null && attempt.replica != null) {
-            differing.add(offset, length);
+            Lacking.add(differing, offset, length);
         }
     }
 

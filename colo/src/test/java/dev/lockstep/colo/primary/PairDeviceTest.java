@@ -188,7 +188,7 @@ class PairDeviceTest {
     void a_flush_reaches_both_and_what_it_covers_is_not_lacking_any_more() throws BlockException {
         pairUp();
         guest.write(0, bytes(4096, 7), WriteFlag.NONE);
-        assertEquals(ClusterSet.CLUSTER_BYTES, pair.lackingBytes());
+        assertEquals(Lacking.CLUSTER_BYTES, pair.lackingBytes());
         guest.flush();
         assertEquals(1, near.flushes.get());
         assertEquals(1, far.flushes.get());
@@ -204,7 +204,7 @@ class PairDeviceTest {
         flush.stillWaits();
         pair.permit(Acknowledgement.LOCAL_ONLY);
         flush.succeeds();
-        assertEquals(ClusterSet.CLUSTER_BYTES, pair.lackingBytes());
+        assertEquals(Lacking.CLUSTER_BYTES, pair.lackingBytes());
     }
 
     @Test
