@@ -3,6 +3,7 @@ package dev.lockstep.nbd.client;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Extent;
+import dev.lockstep.block.Pending;
 import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.NbdProtocol;
 

@@ -5,6 +5,7 @@ import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Capabilities;
 import dev.lockstep.block.Capabilities.Support;
 import dev.lockstep.block.Extent;
+import dev.lockstep.block.Pending;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Abortable;
 import dev.lockstep.block.graph.Startable;
@@ -227,7 +228,23 @@ public final class RemoteDevice implements Startable, Abortable {
             ByteBuffer part = payload.slice(payload.position() + done, step);
             parts.add(pick().start(command, flags, offset + done, step, part));
         }
-        return new Pending.All(parts);
+        return () -> awaitAll(parts);
+    }
+
+    /// Waits for all of them, even after a failure, since each owns a part of the buffer; then
+    /// throws the first failure.
+    private static void awaitAll(List<Pending> parts) throws BlockException {
+        BlockException failure = null;
+        for (Pending part : parts) {
+            try {
+                part.await();
+            } catch (BlockException e) {
+                failure = failure == null ? e : failure;
+            }
+        }
+        if (failure != null) {
+            throw failure;
+        }
     }
 
     private static int fuaFlag(Set<WriteFlag> flags) {

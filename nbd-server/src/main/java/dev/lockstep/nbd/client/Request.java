@@ -3,6 +3,7 @@ package dev.lockstep.nbd.client;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Extent;
+import dev.lockstep.block.Pending;
 import dev.lockstep.nbd.NbdProtocol;
 
 import org.jspecify.annotations.Nullable;
@@ -135,14 +136,13 @@ final class Request implements Pending {
         }
     }
 
-    @Override
-    public boolean isSettled() {
+    private boolean isDone() {
         return (state.get() & DONE) != 0;
     }
 
     @Override
     public void await() throws BlockException {
-        if (!isSettled()) {
+        if (!isDone()) {
             park();
         }
         Outcome how = outcome.get();
@@ -159,7 +159,7 @@ final class Request implements Pending {
     private void park() {
         waiter = Thread.currentThread();
         boolean interrupted = false;
-        while (!isSettled()) {
+        while (!isDone()) {
             LockSupport.park(this);
             interrupted |= Thread.interrupted();
         }

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Extent;
+import dev.lockstep.block.Pending;
 import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.client.FakeServer.Received;
 import dev.lockstep.nbd.client.FakeServer.Wire;

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.block.Pending;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.nbd.NbdProtocol;
 
