@@ -12,6 +12,7 @@ import dev.lockstep.colo.machine.Nonce;
 import dev.lockstep.colo.machine.Order;
 import dev.lockstep.colo.machine.Step;
 import dev.lockstep.colo.machine.Timing;
+import dev.lockstep.qmp.QmpException;
 
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -125,6 +126,16 @@ public final class Actor implements AutoCloseable {
     /// @return why it was refused, or empty if it was done
     public Optional<String> ask(Order order) throws InterruptedException {
         return exchange(answers, request -> new Event.Asks(request, order), Optional.of(STOPPED));
+    }
+
+    /// Asks as an operator, and waits until it is done.
+    ///
+    /// @throws QmpException if it was refused, with the reason
+    public void order(Order order) throws QmpException, InterruptedException {
+        Optional<String> refusal = ask(order);
+        if (refusal.isPresent()) {
+            throw new QmpException(refusal.get());
+        }
     }
 
     /// Asks as the primary, and waits for the reply.

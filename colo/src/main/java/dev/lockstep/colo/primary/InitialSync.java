@@ -17,7 +17,7 @@ import java.util.concurrent.atomic.AtomicReference;
 /// until it is on both disks, so neither can put old bytes over new ones. What the peer held before
 /// is unknown, so zeroes are sent too, as zeroes that may unmap: whole windows of them at once, and
 /// the guest's writes wait no longer than one request takes.
-public final class InitialSync {
+final class InitialSync {
     /// One request: large enough that the network and not the number of requests is the limit,
     /// small enough that a guest's write behind it waits a millisecond on a link of 10 Gbit/s.
     static final int STEP_BYTES = 1 << 20;
@@ -35,16 +35,15 @@ public final class InitialSync {
     private final AtomicReference<@Nullable BlockException> stopped = new AtomicReference<>();
 
     /// A sync that [#run] runs once.
-    public InitialSync(PairDevice pair) {
+    InitialSync(PairDevice pair) {
         this.pair = pair;
     }
 
     /// Copies everything. On return the peer holds all that the local disk holds.
     ///
     /// @throws BlockException if a local read failed, the peer failed, or the sync was cancelled;
-    /// the
-    ///     peer is then no copy of anything
-    public void run() throws BlockException {
+    ///     the peer is then no copy of anything
+    void run() throws BlockException {
         List<Thread> workers = new ArrayList<>();
         for (int i = 0; i < STEPS_IN_FLIGHT; i++) {
             workers.add(Thread.ofVirtual().name("sync-" + i).start(this::work));
@@ -60,18 +59,13 @@ public final class InitialSync {
     }
 
     /// Ends the copy soon. Its requests in flight are waited for by [#run].
-    public void cancel(String reason) {
+    void cancel(String reason) {
         stopped.compareAndSet(null, new BlockException(Kind.GONE, reason));
     }
 
     /// How many bytes have been copied.
-    public long doneBytes() {
+    long doneBytes() {
         return done.get();
-    }
-
-    /// How many there are to copy.
-    public long totalBytes() {
-        return pair.size();
     }
 
     private void work() {

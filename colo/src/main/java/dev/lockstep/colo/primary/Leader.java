@@ -3,6 +3,7 @@ package dev.lockstep.colo.primary;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.colo.Status;
 import dev.lockstep.colo.machine.Acknowledgement;
 import dev.lockstep.colo.machine.Action;
 import dev.lockstep.colo.machine.Event;
@@ -136,10 +137,11 @@ public final class Leader implements PairListener, AutoCloseable {
     }
 
     /// How far the copy is, if one runs.
-    public Optional<InitialSync> copy() {
+    public Optional<Status.SyncProgress> progress() {
         lock.lock();
         try {
-            return Optional.ofNullable(copy);
+            return Optional.ofNullable(copy)
+                    .map(running -> new Status.SyncProgress(running.doneBytes(), pair.size()));
         } finally {
             lock.unlock();
         }

@@ -4,6 +4,7 @@ import dev.lockstep.block.file.FileDevice;
 import dev.lockstep.block.file.FileOptions;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.colo.Actor;
+import dev.lockstep.colo.Closing;
 import dev.lockstep.colo.ColoMonitor;
 import dev.lockstep.colo.ColoMonitor.ExitReason;
 import dev.lockstep.colo.PrimaryOptions;
@@ -32,20 +33,16 @@ import dev.lockstep.qmp.Json;
 import dev.lockstep.qmp.QmpException;
 import dev.lockstep.qmp.QmpServer;
 
-import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-import java.io.Closeable;
 import java.io.IOException;
 import java.security.SecureRandom;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.ArrayList;
-import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
@@ -56,8 +53,7 @@ public final class PrimaryNode implements Side {
 
     private final PrimaryOptions options;
 
-    /// What was opened, the last first: the order in which it is closed, once.
-    private final Deque<Closeable> opened = new ConcurrentLinkedDeque<>();
+    private final Closing resources = new Closing();
 
     private final CountDownLatch ready = new CountDownLatch(1);
     private final CountDownLatch leaving = new CountDownLatch(1);
@@ -82,7 +78,7 @@ public final class PrimaryNode implements Side {
             return node;
         } finally {
             if (!serving) {
-                node.release();
+                node.resources.close();
             }
         }
     }
@@ -92,10 +88,8 @@ public final class PrimaryNode implements Side {
         boolean complete = false;
         try {
             // The disk first: where there is none, nothing is to be left beside it.
-            FileDevice disk = FileDevice.open(FileOptions.of(options.disk()));
-            opened.push(disk);
-            StateFile state = StateFile.open(options.state());
-            opened.push(state::close);
+            FileDevice disk = resources.add(FileDevice.open(FileOptions.of(options.disk())));
+            StateFile state = resources.add(StateFile.open(options.state()));
             Optional<DurableRecord> stored = state.record();
             if (StartDecision.decide(stored, Role.PRIMARY, options.force())
                     instanceof StartDecision.Refuse(String reason)) {
@@ -110,7 +104,7 @@ public final class PrimaryNode implements Side {
                             options.ioTimeout(),
                             event -> actor().post(event),
                             new QuorumReports(monitor, options.name()));
-            opened.push(leader::close);
+            resources.add(leader);
             // Until there is a decision, requests of early guests wait.
             leader.carryOut(new Action.ShutGuest());
             guestExport = serveGuest();
@@ -127,12 +121,12 @@ public final class PrimaryNode implements Side {
                                     new Moment(System.nanoTime(), nonce(random))),
                             state::store,
                             new Hands());
-            opened.push(actor::close);
+            resources.add(actor);
             actor.start();
             complete = true;
         } finally {
             if (!complete) {
-                release();
+                resources.close();
             }
         }
         options.checkpointEvery().ifPresent(this::checkpointEvery);
@@ -153,7 +147,7 @@ public final class PrimaryNode implements Side {
     private NbdUri serveGuest() throws IOException {
         Gate guest = leader.guest();
         NbdServer server = NbdServer.start(Exports.of(new Export(options.name(), guest)));
-        opened.push(() -> closeGuest(server, guest));
+        resources.add(() -> closeGuest(server, guest));
         return new NbdUri(server.listen(options.export()), options.name());
     }
 
@@ -176,7 +170,7 @@ public final class PrimaryNode implements Side {
 
     private ColoMonitor serveMonitor() throws IOException {
         QmpServer server = new QmpServer(Release.qmpVersion(), InstantSource.system());
-        opened.push(server::close);
+        resources.add(server);
         ColoMonitor registered = ColoMonitor.register(server, () -> this);
         server.register("colo-last-pause", List.of(), (_, _) -> Json.of(lastPause()));
         Address _ = server.listen(options.monitor());
@@ -258,27 +252,21 @@ public final class PrimaryNode implements Side {
                 0,
                 0,
                 new Status.Peer(peer, node.hearsPeer(), TimeUnit.NANOSECONDS.toMillis(silentNanos)),
-                progress(),
+                leader.progress().orElse(null),
                 node.error().orElse(null),
                 guestExport.format());
     }
 
-    private Status.@Nullable SyncProgress progress() {
-        return leader.copy()
-                .map(copy -> new Status.SyncProgress(copy.doneBytes(), copy.totalBytes()))
-                .orElse(null);
-    }
-
     @Override
     public long checkpoint() throws IOException, InterruptedException {
-        ask(new Order.Checkpoint());
+        actor.order(new Order.Checkpoint());
         return actor.node().record().map(DurableRecord::epoch).orElse(0L);
     }
 
     @Override
     public FailoverOutcome failover(FailoverTo to, boolean force)
             throws IOException, InterruptedException {
-        ask(new Order.Failover(to, force));
+        actor.order(new Order.Failover(to, force));
         return new FailoverOutcome(0, 0);
     }
 
@@ -287,7 +275,7 @@ public final class PrimaryNode implements Side {
             throws IOException, InterruptedException {
         if (actor.node().state() != State.DEGRADED) {
             // It is about to be refused, and the link is in use.
-            ask(new Order.Resync(force));
+            actor.order(new Order.Resync(force));
             return;
         }
         Optional<Peer> before = leader.peer();
@@ -303,14 +291,7 @@ public final class PrimaryNode implements Side {
     @Override
     public void goAlone() throws IOException, InterruptedException {
         goingAlone = true;
-        ask(new Order.GoAlone());
-    }
-
-    private void ask(Order order) throws IOException, InterruptedException {
-        Optional<String> refusal = actor.ask(order);
-        if (refusal.isPresent()) {
-            throw new QmpException(refusal.get());
-        }
+        actor.order(new Order.GoAlone());
     }
 
     @Override
@@ -359,28 +340,14 @@ public final class PrimaryNode implements Side {
         leaving.countDown();
         try {
             if (!exiting) {
-                ask(new Order.Quit());
+                actor.order(new Order.Quit());
                 Optional<String> _ = actor.awaitEnd();
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IOException("interrupted while stopping", e);
         } finally {
-            release();
-        }
-    }
-
-    private void release() throws IOException {
-        IOException first = null;
-        for (Closeable next = opened.poll(); next != null; next = opened.poll()) {
-            try {
-                next.close();
-            } catch (IOException e) {
-                first = first == null ? e : first;
-            }
-        }
-        if (first != null) {
-            throw first;
+            resources.close();
         }
     }
 }

@@ -6,6 +6,7 @@ import dev.lockstep.block.file.FileDevice;
 import dev.lockstep.block.file.FileOptions;
 import dev.lockstep.block.overlay.BufferStore;
 import dev.lockstep.colo.Actor;
+import dev.lockstep.colo.Closing;
 import dev.lockstep.colo.ColoMonitor;
 import dev.lockstep.colo.LinkProtocol;
 import dev.lockstep.colo.Release;
@@ -35,7 +36,6 @@ import dev.lockstep.nbd.Exports;
 import dev.lockstep.nbd.NbdUri;
 import dev.lockstep.nbd.server.NbdServer;
 import dev.lockstep.qmp.Caller;
-import dev.lockstep.qmp.QmpException;
 import dev.lockstep.qmp.QmpServer;
 
 import org.jspecify.annotations.Nullable;
@@ -205,7 +205,7 @@ public final class SecondaryNode implements Side {
                 stack.bufferedBytes(),
                 stack.hiddenBytes(),
                 peer(node, leader),
-                leader == null ? null : progress(leader),
+                leader == null ? null : leader.progress().orElse(null),
                 node.error().orElse(null),
                 guestExport.format());
     }
@@ -220,15 +220,9 @@ public final class SecondaryNode implements Side {
                 : new Status.Peer(address, node.hearsPeer(), lastHeardMs(node));
     }
 
-    private Status.@Nullable SyncProgress progress(Leader leader) {
-        return leader.copy()
-                .map(copy -> new Status.SyncProgress(copy.doneBytes(), sizeBytes))
-                .orElse(null);
-    }
-
     @Override
     public long checkpoint() throws IOException, InterruptedException {
-        ask(new Order.Checkpoint());
+        actor.order(new Order.Checkpoint());
         return actor.node().record().map(DurableRecord::epoch).orElse(0L);
     }
 
@@ -236,7 +230,7 @@ public final class SecondaryNode implements Side {
     public FailoverOutcome failover(FailoverTo to, boolean force)
             throws IOException, InterruptedException {
         long heard = lastHeardMs(actor.node());
-        ask(new Order.Failover(to, force));
+        actor.order(new Order.Failover(to, force));
         return new FailoverOutcome(hands.droppedBytes(), heard);
     }
 
@@ -247,12 +241,12 @@ public final class SecondaryNode implements Side {
         if (leader != null && actor.node().session().isEmpty()) {
             leader.pointAt(new Peer(secondary, secondaryMonitor));
         }
-        ask(new Order.Resync(force));
+        actor.order(new Order.Resync(force));
     }
 
     @Override
     public void goAlone() throws IOException, InterruptedException {
-        ask(new Order.GoAlone());
+        actor.order(new Order.GoAlone());
     }
 
     @Override
@@ -318,13 +312,6 @@ public final class SecondaryNode implements Side {
             Thread.currentThread().interrupt();
         } finally {
             resources.close();
-        }
-    }
-
-    private void ask(Order order) throws IOException, InterruptedException {
-        Optional<String> refusal = actor.ask(order);
-        if (refusal.isPresent()) {
-            throw new QmpException(refusal.get());
         }
     }
 

@@ -1,14 +1,15 @@
-package dev.lockstep.colo.secondary;
+package dev.lockstep.colo;
 
 import java.io.IOException;
-import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.concurrent.ConcurrentLinkedDeque;
 
-/// What a side has opened, to be closed in the opposite order.
-final class Closing implements AutoCloseable {
-    private final Deque<AutoCloseable> opened = new ArrayDeque<>();
+/// What a side has opened, to be closed in the opposite order, each thing once.
+public final class Closing implements AutoCloseable {
+    private final Deque<AutoCloseable> opened = new ConcurrentLinkedDeque<>();
 
-    <T extends AutoCloseable> T add(T resource) {
+    /// To be closed before everything that was added until now.
+    public <T extends AutoCloseable> T add(T resource) {
         opened.push(resource);
         return resource;
     }
@@ -19,9 +20,9 @@ final class Closing implements AutoCloseable {
     @Override
     public void close() throws IOException {
         IOException first = null;
-        while (!opened.isEmpty()) {
+        for (AutoCloseable next = opened.poll(); next != null; next = opened.poll()) {
             try {
-                opened.pop().close();
+                next.close();
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
             } catch (Exception e) {
