@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import java.util.Optional;
-import java.util.OptionalLong;
 
 /// The arguments of one command, already checked against its [Parameter]s: what is required is
 /// there, and everything has its declared type.
@@ -32,11 +31,6 @@ public record Arguments(ObjectNode json) {
     /// A required integer.
     public long integer(String name) {
         return json.required(name).longValue();
-    }
-
-    /// An optional integer.
-    public OptionalLong optionalInteger(String name) {
-        return json.has(name) ? OptionalLong.of(integer(name)) : OptionalLong.empty();
     }
 
     /// A required boolean.

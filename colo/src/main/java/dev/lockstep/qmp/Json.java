@@ -78,11 +78,6 @@ public final class Json {
         return document.toString();
     }
 
-    /// One document indented for people.
-    public static String pretty(JsonNode document) {
-        return document.toPrettyString();
-    }
-
     /// One message as it goes over the wire.
     static byte[] line(JsonNode document) {
         try {

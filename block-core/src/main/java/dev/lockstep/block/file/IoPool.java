@@ -17,7 +17,7 @@ import java.util.concurrent.locks.LockSupport;
 /// few slow disks would stop every virtual thread of the process. Each device has an `IoPool` of
 /// its own, which bounds its calls in flight; the threads behind them are shared and come and go.
 /// So a disk that hangs keeps its own share of threads and takes none of another's.
-public final class IoPool {
+final class IoPool {
     /// Calls in flight a device. A disk reaches its best at a queue depth of 8 to 32; a thread
     /// costs about 50 KiB of touched stack, so a device's share stays below 1 MiB.
     static final int CALLS_IN_FLIGHT_MAX = 16;
@@ -37,7 +37,7 @@ public final class IoPool {
     private final Semaphore permits;
 
     /// A share for one device.
-    public IoPool() {
+    IoPool() {
         this(CALLS_IN_FLIGHT_MAX);
     }
 
@@ -46,7 +46,7 @@ public final class IoPool {
     }
 
     /// Makes the call and returns what it returns. On a platform thread it is made right here.
-    public <T extends @Nullable Object> T call(IoCall<T> call) throws BlockException {
+    <T extends @Nullable Object> T call(IoCall<T> call) throws BlockException {
         if (!Thread.currentThread().isVirtual()) {
             return call.run();
         }

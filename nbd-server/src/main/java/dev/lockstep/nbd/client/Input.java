@@ -22,11 +22,6 @@ final class Input {
         this.channel = channel;
     }
 
-    /// Whether the next byte is here already.
-    boolean hasBuffered() {
-        return buffer.hasRemaining();
-    }
-
     /// Returns the buffer with at least `bytes` in it, which the caller consumes with relative
     /// gets.
     ///
