@@ -45,8 +45,7 @@ public interface BlockDevice extends Closeable {
     ///
     /// @param flags [WriteFlag#FUA] or nothing
     /// @throws BlockException if any byte may not have been written; each byte of the range then
-    /// holds
-    ///     its old or its new value
+    ///     holds its old or its new value
     void write(long offset, ByteBuffer source, Set<WriteFlag> flags) throws BlockException;
 
     /// Makes `[offset, offset + length)` read as zeroes.

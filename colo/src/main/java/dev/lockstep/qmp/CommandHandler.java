@@ -11,7 +11,7 @@ public interface CommandHandler {
     ///
     /// @param caller the connection that asked
     /// @return the value of the reply's `return` member; [Json#object] where there is nothing to
-    /// say
+    ///     say
     /// @throws QmpException for an error of a certain class
     /// @throws IOException for any other: its message becomes a `GenericError`
     /// @throws InterruptedException when the server closes meanwhile

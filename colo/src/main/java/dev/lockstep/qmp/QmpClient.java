@@ -102,8 +102,7 @@ public final class QmpClient implements AutoCloseable {
     /// @return the reply's `return` value
     /// @throws QmpException if the server answers an error
     /// @throws SocketTimeoutException if it does not answer in time; whether the command ran is
-    /// then
-    ///     unknown
+    ///     then unknown
     /// @throws IOException if the connection is lost, at once
     public JsonNode execute(String command, ObjectNode arguments, Duration timeout)
             throws IOException, InterruptedException {

@@ -8,8 +8,7 @@
 /// Rules that keep changing the graph free of deadlock:
 ///
 /// - Drain from the roots: shut the gates of exports and jobs and wait for them first; an inner
-/// gate
-///   is shut only when everything above it is quiet.
+///   gate is shut only when everything above it is quiet.
 /// - A request never changes the graph. Changes are serialised by the graph.
 /// - A dead child does not drain itself: [Gate#fail] poisons the edge, the child aborts what it has
 ///   in flight, and the count falls to zero by itself.

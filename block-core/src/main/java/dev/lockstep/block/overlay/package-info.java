@@ -19,11 +19,9 @@
 /// - A read that finds every cluster held needs no lock. Any other holds its range shared *from
 ///   before its lookup to the end of its read of the backing device*.
 /// - A write to clusters that are all held needs no lock. Any other holds its clusters exclusively
-/// from
-///   the lookup, while it fills the parts of clusters that it does not cover from the backing
-/// device
-///   and stores its own bytes, until the bits are set. Without it, two writers of one cluster would
-///   each fill over what the other wrote.
+///   from the lookup, while it fills the parts of clusters that it does not cover from the backing
+///   device and stores its own bytes, until the bits are set. Without it, two writers of one
+///   cluster would each fill over what the other wrote.
 /// - Preserving copies clusters up from the backing device under the same exclusive hold.
 ///
 /// An upper overlay reads its backing overlay while it holds a range of its own lock, and never the

@@ -3,10 +3,9 @@
 ///     primary's session                     the guest
 ///          |                                    |
 ///          | target edge                        | guest edge
-///          |                               active buffer    what the guest wrote since the
-/// checkpoint
+///          |                               active buffer    what the guest wrote
 ///          |                                    |
-///     copy-before-write ---- old bytes --> hidden buffer    what the primary has overwritten since
+///     copy-before-write ---- old bytes --> hidden buffer    what the primary overwrote
 ///          |                                    |
 ///          +----------- secondary disk ---------+
 ///

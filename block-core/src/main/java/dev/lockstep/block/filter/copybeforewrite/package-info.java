@@ -14,7 +14,7 @@
 /// 2. The bit is set by a thread that holds the cluster exclusively, after the old bytes are in the
 ///    overlay's store.
 /// 3. R holds the cluster shared from before it looks at the bit until its read of the disk is
-/// done.
+///    done.
 ///
 /// If R found the bit clear, its hold came before the exclusive one, which was granted only after R
 /// had read the disk; and W came after that. If R found it set, it reads the store, which W does
