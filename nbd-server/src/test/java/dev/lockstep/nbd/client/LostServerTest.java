@@ -66,6 +66,7 @@ class LostServerTest {
                 assertEquals(Kind.TIMEOUT, late.kind(), late::getMessage);
                 assertTrue(tookMillis >= 350, "after " + tookMillis + " ms");
                 assertEquals(Kind.GONE, failure(device.startFlush()).kind());
+                Awaitility.await().until(() -> !heard.isEmpty());
                 assertEquals(1, heard.size());
             }
         }
