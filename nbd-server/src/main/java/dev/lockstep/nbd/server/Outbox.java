@@ -18,8 +18,9 @@ final class Outbox {
     /// Up to here copying a reply is cheaper than one more buffer for the kernel to gather.
     private static final int COPY_BYTES_MAX = 8 << 10;
 
-    /// Small replies that the kernel has not taken: past this, no more requests are decoded.
-    private static final int BACKLOG_BYTES_MAX = 4 * LoopBuffers.REPLY_BYTES;
+    /// Shared buffers that the kernel has not taken: at this many, no more requests are decoded.
+    /// One is being sent and the next is ready; more would not stay in the core's cache.
+    private static final int BACKLOG_MAX = 2;
 
     /// Who is told when the kernel took what was held for it.
     interface Releases {
@@ -34,7 +35,7 @@ final class Outbox {
     private final ChannelPromise noPromise;
     private @Nullable Shared small;
     private boolean unflushed;
-    private int backlogBytes;
+    private int backlog;
 
     Outbox(Channel channel, LoopBuffers buffers, Releases releases) {
         this.channel = channel;
@@ -116,19 +117,19 @@ final class Outbox {
         }
         sent.bytes.release();
         releases.hold(cost);
-        backlogBytes += cost;
+        backlog++;
         // Completed in order, so after the bytes before it.
         channel.writeAndFlush(Unpooled.EMPTY_BUFFER)
                 .addListener(
                         _ -> {
-                            backlogBytes -= cost;
+                            backlog--;
                             releases.released(cost);
                         });
     }
 
     /// Whether the client does not read its replies as fast as it asks.
     boolean isBackedUp() {
-        return backlogBytes >= BACKLOG_BYTES_MAX;
+        return backlog >= BACKLOG_MAX;
     }
 
     /// Closes the connection once everything has been sent.

@@ -99,6 +99,11 @@ final class Request implements Runnable {
         };
     }
 
+    /// What a request takes of the allowance.
+    static long cost(RequestHeader header) {
+        return (long) Allowance.REQUEST_BYTES + bufferBytes(header);
+    }
+
     /// The payload's buffer, into which the socket is read.
     ByteBuf payload() {
         ByteBuf bytes = buffer;

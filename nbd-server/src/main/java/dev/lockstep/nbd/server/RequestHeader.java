@@ -19,7 +19,7 @@ import dev.lockstep.nbd.NbdProtocol;
 import io.netty.buffer.ByteBuf;
 
 /// The request that is being decoded: one per connection, filled again for each, so that decoding
-/// allocates nothing.
+/// allocates nothing. While it is done in pieces, offset and length say what remains.
 final class RequestHeader {
     int magic;
     int flags;
@@ -28,19 +28,22 @@ final class RequestHeader {
     long offset;
     long length;
 
-    /// Fills this from the bytes at the reader's index, which stays.
-    void peek(ByteBuf input) {
-        int at = input.readerIndex();
-        magic = input.getInt(at);
-        flags = input.getUnsignedShort(at + 4);
-        type = input.getUnsignedShort(at + 6);
-        cookie = input.getLong(at + 8);
-        offset = input.getLong(at + 16);
-        length = input.getUnsignedInt(at + 24);
+    /// Fills this from the next bytes.
+    void take(ByteBuf input) {
+        magic = input.readInt();
+        flags = input.readUnsignedShort();
+        type = input.readUnsignedShort();
+        cookie = input.readLong();
+        offset = input.readLong();
+        length = input.readUnsignedInt();
     }
 
     boolean isFua() {
         return (flags & CMD_FLAG_FUA) != 0;
+    }
+
+    boolean wantsOneChunk() {
+        return (flags & CMD_FLAG_DF) != 0;
     }
 
     /// Returns the error that refuses this request whatever the device holds, or 0.

@@ -5,9 +5,9 @@ import dev.lockstep.block.graph.Gate;
 import dev.lockstep.nbd.NbdErrors;
 import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.Negotiation.Transmission;
-import dev.lockstep.nbd.server.LoopBuffers.Shared;
 
 import io.netty.buffer.ByteBuf;
+import io.netty.buffer.Unpooled;
 import io.netty.channel.Channel;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
@@ -15,7 +15,6 @@ import io.netty.channel.socket.ChannelInputShutdownEvent;
 
 import org.jspecify.annotations.Nullable;
 
-import java.nio.ByteBuffer;
 import java.util.concurrent.TimeUnit;
 
 /// The transmission phase of one connection: decodes requests, answers at once what can be done
@@ -24,12 +23,6 @@ import java.util.concurrent.TimeUnit;
 /// Everything here runs on the connection's event loop, but for [#completed].
 final class TransmissionHandler extends ChannelInboundHandlerAdapter
         implements Receiver.Source, Outbox.Releases, Request.Completion {
-    /// The largest read or write that is tried on the event loop: about 10 us of copying.
-    private static final int INLINE_BYTES_MAX = 64 << 10;
-
-    /// What one connection may do on the event loop before the others have their turn.
-    private static final int INLINE_BYTES_PER_TICK = 256 << 10;
-
     /// Reads of the socket in one tick, which matters only while a large payload arrives.
     private static final int READS_PER_TICK = 8;
 
@@ -57,7 +50,13 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     private final Input input;
     private final Outbox outbox;
     private final Allowance allowance;
+    private final InlineIo inline;
+
+    /// The request at hand, as long as `decoding`: it was taken from the input and waits for its
+    /// turn, for its payload or for the allowance.
     private final RequestHeader header = new RequestHeader();
+
+    private boolean decoding;
     private final Finished finished = new Finished();
     private final Runnable drain = this::drain;
     private final Runnable resume = this::resume;
@@ -72,6 +71,8 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
 
     private int skipError;
 
+    private String skipMessage = "";
+
     /// Requests on virtual threads.
     private int inFlight;
 
@@ -81,7 +82,6 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     private boolean resumeScheduled;
     private boolean inputEnded;
     private boolean expectLargePayload;
-    private int inlineBytes;
     private int reads;
 
     TransmissionHandler(Connection connection, Channel channel, Transmission agreed) {
@@ -95,6 +95,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         LoopBuffers buffers = LoopBuffers.current();
         this.input = new Input(channel, buffers);
         this.outbox = new Outbox(channel, buffers, this);
+        this.inline = new InlineIo(gate, structured, input, outbox);
         this.allowance = connection.newAllowance();
     }
 
@@ -209,35 +210,40 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
             payloadGrew(request);
             return incoming == null;
         }
+        return decoding ? accept(bytes) : take(bytes);
+    }
+
+    private boolean take(ByteBuf bytes) {
         if (bytes.readableBytes() < NbdProtocol.REQUEST_BYTES) {
             return false;
         }
-        header.peek(bytes);
+        header.take(bytes);
         if (header.magic != NbdProtocol.REQUEST_MAGIC) {
             connection.drop("a request begins with 0x%08x".formatted(header.magic));
             return false;
         }
-        int error = header.refusal(size, readOnly, structured, allocation);
-        return error == 0 ? accept(bytes) : refuse(bytes, error);
-    }
-
-    private boolean refuse(ByteBuf bytes, int error) {
-        if (header.type == NbdProtocol.CMD_WRITE && header.length > 0) {
-            if (isPayloadTooLarge()) {
-                return false;
-            }
-            bytes.skipBytes(NbdProtocol.REQUEST_BYTES);
-            skip = header.length;
-            skipError = error;
-            return skipPayload(bytes);
+        if (header.type == NbdProtocol.CMD_WRITE && header.length > NbdProtocol.PAYLOAD_BYTES_MAX) {
+            connection.drop(
+                    "a write of %d bytes, the limit is %d"
+                            .formatted(header.length, NbdProtocol.PAYLOAD_BYTES_MAX));
+            return false;
         }
-        bytes.skipBytes(NbdProtocol.REQUEST_BYTES);
-        answerRefusal(error);
-        return true;
+        int error = header.refusal(size, readOnly, structured, allocation);
+        if (error != 0) {
+            return refuse(bytes, error, header.explain(error, size));
+        }
+        decoding = true;
+        expectLargePayload = inline.spares(header);
+        return accept(bytes);
     }
 
-    private void answerRefusal(int error) {
-        outbox.error(structured, header.cookie, error, header.explain(error, size));
+    /// Answers with an error, once what is left of the payload has been thrown away.
+    private boolean refuse(ByteBuf bytes, int error, String message) {
+        decoding = false;
+        skip = header.type == NbdProtocol.CMD_WRITE ? header.length : 0;
+        skipError = error;
+        skipMessage = message;
+        return skipPayload(bytes);
     }
 
     private boolean skipPayload(ByteBuf bytes) {
@@ -247,117 +253,61 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         if (skip > 0) {
             return false;
         }
-        answerRefusal(skipError);
+        outbox.error(structured, header.cookie, skipError, skipMessage);
         return true;
     }
 
     private boolean accept(ByteBuf bytes) {
-        expectLargePayload =
-                header.type == NbdProtocol.CMD_WRITE && header.length > INLINE_BYTES_MAX;
         return switch (header.type) {
-            case NbdProtocol.CMD_READ -> read(bytes);
-            case NbdProtocol.CMD_WRITE -> write(bytes);
+            case NbdProtocol.CMD_READ, NbdProtocol.CMD_WRITE -> transfer(bytes);
             case NbdProtocol.CMD_DISC -> finish();
             default -> dispatch(bytes);
         };
     }
 
-    private boolean read(ByteBuf bytes) {
-        if (header.length == 0) {
-            outbox.nothing(structured, header.cookie);
-        } else if (header.length > INLINE_BYTES_MAX) {
-            return dispatch(bytes);
-        } else if (isTickSpent()) {
+    /// Takes the next step of a read or a write.
+    private boolean transfer(ByteBuf bytes) {
+        if (inline.isTickSpent()) {
+            waiting = true;
+            scheduleResume();
             return false;
-        } else if (!readNow((int) header.length)) {
-            return dispatch(bytes);
         }
-        bytes.skipBytes(NbdProtocol.REQUEST_BYTES);
-        return true;
-    }
-
-    /// Reads straight behind the header of the reply.
-    private boolean readNow(int length) {
-        int headerBytes = Replies.readHeaderBytes(structured);
-        Shared replies = outbox.room(headerBytes + length);
-        ByteBuf out = replies.bytes;
-        int at = out.writerIndex() + headerBytes;
+        boolean reads = header.type == NbdProtocol.CMD_READ;
         try {
-            if (!gate.readNow(header.offset, replies.view(at, length))) {
-                return false;
-            }
+            return switch (reads ? inline.read(header) : inline.write(header, bytes)) {
+                case DONE -> {
+                    decoding = header.length > 0;
+                    yield true;
+                }
+                case LACKS_BYTES -> false;
+                case DECLINED -> dispatch(bytes);
+            };
         } catch (BlockException e) {
-            answer(e);
-            return true;
+            int error = NbdErrors.errno(e.kind(), header.type);
+            return refuse(bytes, error, String.valueOf(e.getMessage()));
         }
-        Replies.readHeader(out, structured, header.cookie, header.offset, length);
-        out.writerIndex(at + length);
-        inlineBytes += length;
-        return true;
     }
 
-    private boolean write(ByteBuf bytes) {
-        if (isPayloadTooLarge()) {
-            return false;
-        }
-        int length = (int) header.length;
-        if (length > INLINE_BYTES_MAX) {
-            return dispatch(bytes);
-        }
-        if (bytes.readableBytes() < NbdProtocol.REQUEST_BYTES + length || isTickSpent()) {
-            return false;
-        }
-        if (length == 0) {
-            outbox.success(header.cookie);
-        } else if (header.isFua() || !writeNow(bytes, length)) {
-            return dispatch(bytes);
-        }
-        bytes.skipBytes(NbdProtocol.REQUEST_BYTES + length);
-        return true;
-    }
-
-    /// Writes straight from what the socket gave.
-    private boolean writeNow(ByteBuf bytes, int length) {
-        int at = bytes.readerIndex() + NbdProtocol.REQUEST_BYTES;
-        ByteBuffer source = input.view(bytes, at, length);
-        try {
-            if (!gate.writeNow(header.offset, source)) {
-                return false;
-            }
-        } catch (BlockException e) {
-            answer(e);
-            return true;
-        }
-        outbox.success(header.cookie);
-        inlineBytes += length;
-        return true;
-    }
-
-    private void answer(BlockException e) {
-        outbox.error(
-                structured,
-                header.cookie,
-                NbdErrors.errno(e.kind(), header.type),
-                String.valueOf(e.getMessage()));
-    }
-
-    /// Hands the request to a virtual thread, as soon as the allowance lets it.
+    /// Hands what is left of the request to a virtual thread, as soon as the allowance lets it.
     private boolean dispatch(ByteBuf bytes) {
-        int bufferBytes = Request.bufferBytes(header);
-        long cost = (long) Allowance.REQUEST_BYTES + bufferBytes;
+        long cost = Request.cost(header);
         if (!allowance.admit(cost)) {
             waitForAllowance();
             return false;
         }
-        ByteBuf buffer = allocate(bufferBytes, cost);
-        Request request = new Request(header, cost, gate, structured, buffer, this);
-        bytes.skipBytes(NbdProtocol.REQUEST_BYTES);
+        Request request = newRequest(cost);
         if (header.type != NbdProtocol.CMD_WRITE) {
             start(request);
             return true;
         }
         incoming = request;
         return advance(bytes);
+    }
+
+    private Request newRequest(long cost) {
+        decoding = false;
+        ByteBuf buffer = allocate(Request.bufferBytes(header), cost);
+        return new Request(header, cost, gate, structured, buffer, this);
     }
 
     private @Nullable ByteBuf allocate(int bytes, long cost) {
@@ -384,26 +334,6 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         Thread.startVirtualThread(request);
     }
 
-    private boolean isPayloadTooLarge() {
-        if (header.length <= NbdProtocol.PAYLOAD_BYTES_MAX) {
-            return false;
-        }
-        connection.drop(
-                "a write of %d bytes, the limit is %d"
-                        .formatted(header.length, NbdProtocol.PAYLOAD_BYTES_MAX));
-        return true;
-    }
-
-    /// Lets the other connections of this loop have their turn once this one had its own.
-    private boolean isTickSpent() {
-        if (inlineBytes < INLINE_BYTES_PER_TICK) {
-            return false;
-        }
-        waiting = true;
-        scheduleResume();
-        return true;
-    }
-
     private void waitForAllowance() {
         waiting = true;
         channel.config().setAutoRead(false);
@@ -423,9 +353,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         }
         waiting = false;
         ByteBuf left = input.kept();
-        if (left != null) {
-            decode(left);
-        }
+        decode(left == null ? Unpooled.EMPTY_BUFFER : left);
         endTick();
         if (phase == Phase.OPEN && !waiting) {
             channel.config().setAutoRead(true);
@@ -436,7 +364,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     }
 
     private void endTick() {
-        inlineBytes = 0;
+        inline.tickEnds();
         reads = 0;
         outbox.flush();
     }
@@ -466,10 +394,20 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         if (phase == Phase.OPEN) {
             phase = Phase.FINISHING;
             channel.config().setAutoRead(false);
+            completeReply();
             dropInput();
             checkEnd();
         }
         return false;
+    }
+
+    /// A read of which the client has some chunks is in flight too.
+    private void completeReply() {
+        if (decoding && header.type == NbdProtocol.CMD_READ) {
+            long cost = Request.cost(header);
+            allowance.hold(cost);
+            start(newRequest(cost));
+        }
     }
 
     private void dropInput() {

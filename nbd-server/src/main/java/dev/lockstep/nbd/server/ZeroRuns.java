@@ -24,6 +24,17 @@ final class ZeroRuns {
 
     private ZeroRuns() {}
 
+    /// Whether any whole piece of the bytes read holds only zeroes.
+    static boolean has(ByteBuf read, int at, int length) {
+        int end = at + length;
+        for (int piece = at; piece < end; piece += PIECE_BYTES) {
+            if (isZero(read, piece, end)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
     /// Makes the whole reply of a read.
     ///
     /// @param read the bytes read, after room for one header; it becomes a part of the result
