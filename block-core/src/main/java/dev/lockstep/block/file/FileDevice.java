@@ -166,17 +166,39 @@ public final class FileDevice implements BlockDevice, SharedAlignment {
 
     @Override
     public void write(long offset, ByteBuffer source, Set<WriteFlag> flags) throws BlockException {
-        if (Thread.currentThread().isVirtual() && writeNow(offset, source)) {
-            return;
+        long end = offset + source.remaining();
+        if (!writeAtOnce(offset, source)) {
+            slowly(
+                    () -> {
+                        writeBlocking(end - source.remaining(), source);
+                        return null;
+                    });
         }
-        slowly(
-                () -> {
-                    writeBlocking(offset, source);
-                    return null;
-                });
         if (cache.writeThrough()) {
             flush();
         }
+    }
+
+    /// Writes on this virtual thread for as long as that does not wait: a large payload in pieces
+    /// that stay in the core's cache, which spares the way to the pool and back.
+    ///
+    /// @return false if some of the source, or all of it, is still to be written
+    private boolean writeAtOnce(long offset, ByteBuffer source) {
+        if (!Thread.currentThread().isVirtual()) {
+            return false;
+        }
+        int end = source.limit();
+        for (long at = offset; source.position() < end; ) {
+            int step = Math.min(WRITE_NOW_MAX_BYTES, end - source.position());
+            source.limit(source.position() + step);
+            boolean written = writeNow(at, source);
+            source.limit(end);
+            if (!written) {
+                return false;
+            }
+            at += step;
+        }
+        return true;
     }
 
     /// A write that was cut short answers false too: the blocking one that follows does it again
