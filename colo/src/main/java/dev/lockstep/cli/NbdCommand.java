@@ -119,8 +119,9 @@ final class NbdCommand implements Callable<Integer> {
             if (shared < 0) {
                 throw new UsageError("-e %d is less than no client".formatted(shared));
             }
-            return ServerOptions.DEFAULT.withMaxConnections(
-                    shared == 0 ? ServerOptions.CONNECTIONS_DEFAULT : shared);
+            return ServerOptions.DEFAULT
+                    .withSpin(ServerOptions.SPIN_ALONE)
+                    .withMaxConnections(shared == 0 ? ServerOptions.CONNECTIONS_DEFAULT : shared);
         }
     }
 

@@ -17,14 +17,16 @@ public record ServerOptions(
     /// Far more than any client opens; each costs a file descriptor and a few KiB while idle.
     public static final int CONNECTIONS_DEFAULT = 1000;
 
-    /// A client with one request in flight thinks for some 25 us between two: twice that finds the
-    /// next one without sleeping, which doubled its rate for a tenth more processor time a request.
-    /// An idle server sleeps.
-    public static final Duration SPIN_DEFAULT = Duration.ofNanos(50_000);
+    /// For a process that does nothing but serve. A client with one request in flight thinks for
+    /// some 25 us between two: twice that finds the next one without sleeping, which doubled its
+    /// rate for a tenth more processor time a request. The loops of a pair share their cores and do
+    /// not poll.
+    public static final Duration SPIN_ALONE = Duration.ofNanos(50_000);
 
     /// One loop, since a loop outruns what one client can ask.
     public static final ServerOptions DEFAULT =
-            new ServerOptions(CONNECTIONS_DEFAULT, 1, NbdProtocol.HANDSHAKE_DEADLINE, SPIN_DEFAULT);
+            new ServerOptions(
+                    CONNECTIONS_DEFAULT, 1, NbdProtocol.HANDSHAKE_DEADLINE, Duration.ZERO);
 
     /// Checks the numbers.
     public ServerOptions {
