@@ -1,0 +1,44 @@
+package dev.lockstep.nbd.tls;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.security.GeneralSecurityException;
+import java.security.PrivateKey;
+import java.security.Signature;
+import java.security.cert.X509Certificate;
+
+/// Whether a private key is that of a certificate: what the one signs the other verifies.
+final class KeyPairs {
+    private static final byte[] SAMPLE = {1, 2, 3};
+
+    private KeyPairs() {}
+
+    static void requirePair(
+            Path certificateFile, X509Certificate certificate, Path keyFile, PrivateKey key)
+            throws IOException {
+        try {
+            Signature signature = Signature.getInstance(algorithm(key));
+            signature.initSign(key);
+            signature.update(SAMPLE);
+            byte[] signed = signature.sign();
+            signature.initVerify(certificate.getPublicKey());
+            signature.update(SAMPLE);
+            if (signature.verify(signed)) {
+                return;
+            }
+        } catch (GeneralSecurityException _) {
+            // Keys of different kinds are no pair either.
+        }
+        throw new IOException(
+                "the key in %s does not belong to the certificate in %s"
+                        .formatted(keyFile, certificateFile));
+    }
+
+    private static String algorithm(PrivateKey key) {
+        return switch (key.getAlgorithm()) {
+            case "EC" -> "SHA256withECDSA";
+            case "RSA" -> "SHA256withRSA";
+            default -> key.getAlgorithm();
+        };
+    }
+}
