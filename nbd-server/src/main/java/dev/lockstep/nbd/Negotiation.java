@@ -7,6 +7,7 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 
 /// The server's side of the fixed newstyle handshake, as a table of states:
 ///
@@ -24,9 +25,9 @@ import java.util.List;
 ///
 /// @param exports answers which exports there are
 /// @param manyConnections whether an export may be used by more than one connection at a time
-public record Negotiation(Exports exports, boolean manyConnections) {
-    /// What the server offers in its greeting.
-    public static final int HANDSHAKE_FLAGS =
+/// @param degradations what this server does without
+public record Negotiation(Exports exports, boolean manyConnections, Set<Degradation> degradations) {
+    private static final int HANDSHAKE_FLAGS =
             NbdProtocol.FLAG_FIXED_NEWSTYLE | NbdProtocol.FLAG_NO_ZEROES;
 
     /// The number by which BLOCK_STATUS calls `base:allocation`.
@@ -46,7 +47,9 @@ public record Negotiation(Exports exports, boolean manyConnections) {
     /// @param export what the client uses
     /// @param structuredReplies answers are in chunks
     /// @param allocation BLOCK_STATUS may be asked, for `base:allocation`
-    public record Transmission(Export export, boolean structuredReplies, boolean allocation)
+    /// @param flags what the client was told it may do
+    public record Transmission(
+            Export export, boolean structuredReplies, boolean allocation, int flags)
             implements State {}
 
     /// The session is over.
@@ -101,6 +104,16 @@ public record Negotiation(Exports exports, boolean manyConnections) {
     /// @param replies to be sent, in this order
     public record Step(State next, List<Reply> replies) {}
 
+    /// The whole of the protocol.
+    public Negotiation(Exports exports, boolean manyConnections) {
+        this(exports, manyConnections, Set.of());
+    }
+
+    /// What the greeting offers.
+    public int handshakeFlags() {
+        return Degradation.handshakeFlags(degradations, HANDSHAKE_FLAGS);
+    }
+
     /// Where every handshake begins.
     public State start() {
         return new AwaitingFlags();
@@ -115,17 +128,17 @@ public record Negotiation(Exports exports, boolean manyConnections) {
                             : closed("an option before the client's flags");
             case Haggling(Agreement agreed) ->
                     message instanceof Asked(Option option)
-                            ? option(agreed, option)
+                            ? option(agreed, Degradation.understood(degradations, option))
                             : closed("the client's flags a second time");
             case Transmission _ -> closed("an option after the handshake");
             case Closed _ -> new Step(state, List.of());
         };
     }
 
-    private static Step clientFlags(int flags) {
-        int known = NbdProtocol.FLAG_C_FIXED_NEWSTYLE | NbdProtocol.FLAG_C_NO_ZEROES;
-        if ((flags & ~known) != 0) {
-            return closed("unknown client flags 0x%x".formatted(flags));
+    /// The client's flags have the numbers of those that were offered.
+    private Step clientFlags(int flags) {
+        if ((flags & ~handshakeFlags()) != 0) {
+            return closed("client flags 0x%x, which were not offered".formatted(flags));
         }
         return new Step(
                 new Haggling(
@@ -290,12 +303,17 @@ public record Negotiation(Exports exports, boolean manyConnections) {
     }
 
     /// The contexts count only if they were chosen for the name that is used in the end.
-    private static Transmission transmission(Agreement agreed, Export export, String name) {
-        return new Transmission(export, agreed.structuredReplies, name.equals(agreed.allocationOf));
+    private Transmission transmission(Agreement agreed, Export export, String name) {
+        return new Transmission(
+                export,
+                agreed.structuredReplies,
+                name.equals(agreed.allocationOf),
+                flags(agreed, export));
     }
 
     private int flags(Agreement agreed, Export export) {
-        return export.transmissionFlags(manyConnections, agreed.structuredReplies);
+        return Degradation.transmissionFlags(
+                degradations, export.transmissionFlags(manyConnections, agreed.structuredReplies));
     }
 
     private static Step refuse(Agreement agreed, int code, int type, String reason) {

@@ -111,7 +111,7 @@ class NegotiationTest {
     @Test
     void go_enters_transmission() {
         Step step = ask(haggling(), new Option.Go("disk", List.of()));
-        assertEquals(new Transmission(disk, false, false), step.next());
+        assertEquals(transmission(disk, false, false), step.next());
     }
 
     @Test
@@ -152,10 +152,10 @@ class NegotiationTest {
     void a_selected_context_counts_for_its_export_only() {
         State chosen = ask(structured(), allocationOf("disk")).next();
         assertEquals(
-                new Transmission(disk, true, true),
+                transmission(disk, true, true),
                 ask(chosen, new Option.Go("disk", List.of())).next());
         assertEquals(
-                new Transmission(frozen, true, false),
+                transmission(frozen, true, false),
                 ask(chosen, new Option.Go("frozen", List.of())).next());
     }
 
@@ -173,7 +173,7 @@ class NegotiationTest {
                                 "short"))) {
             State replaced = ask(chosen, later).next();
             assertEquals(
-                    new Transmission(disk, true, false),
+                    transmission(disk, true, false),
                     ask(replaced, new Option.Go("disk", List.of())).next(),
                     later.toString());
         }
@@ -231,6 +231,12 @@ class NegotiationTest {
 
     private Step ask(State state, Option option) {
         return negotiation.step(state, new Asked(option));
+    }
+
+    private static Transmission transmission(
+            Export export, boolean structured, boolean allocation) {
+        return new Transmission(
+                export, structured, allocation, export.transmissionFlags(true, structured));
     }
 
     private static Option allocationOf(String export) {

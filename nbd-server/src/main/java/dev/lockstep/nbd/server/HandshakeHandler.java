@@ -52,7 +52,7 @@ final class HandshakeHandler extends ByteToMessageDecoder {
                         .buffer(NbdProtocol.GREETING_BYTES)
                         .writeLong(NbdProtocol.INIT_MAGIC)
                         .writeLong(NbdProtocol.OPTION_MAGIC)
-                        .writeShort(Negotiation.HANDSHAKE_FLAGS));
+                        .writeShort(negotiation.handshakeFlags()));
         context.executor()
                 .schedule(
                         () -> {

@@ -309,7 +309,8 @@ public final class NbdServer implements AutoCloseable {
         protected void initChannel(Channel channel) {
             Connection connection = new Connection(NbdServer.this, channel);
             connections.add(connection);
-            Negotiation negotiation = new Negotiation(exports, options.maxConnections() > 1);
+            Negotiation negotiation =
+                    new Negotiation(exports, options.maxConnections() > 1, options.degradations());
             channel.pipeline()
                     .addLast(
                             new HandshakeHandler(

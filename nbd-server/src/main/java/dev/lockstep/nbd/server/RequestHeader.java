@@ -13,6 +13,14 @@ import static dev.lockstep.nbd.NbdProtocol.CMD_READ;
 import static dev.lockstep.nbd.NbdProtocol.CMD_TRIM;
 import static dev.lockstep.nbd.NbdProtocol.CMD_WRITE;
 import static dev.lockstep.nbd.NbdProtocol.CMD_WRITE_ZEROES;
+import static dev.lockstep.nbd.NbdProtocol.FLAG_READ_ONLY;
+import static dev.lockstep.nbd.NbdProtocol.FLAG_SEND_CACHE;
+import static dev.lockstep.nbd.NbdProtocol.FLAG_SEND_DF;
+import static dev.lockstep.nbd.NbdProtocol.FLAG_SEND_FAST_ZERO;
+import static dev.lockstep.nbd.NbdProtocol.FLAG_SEND_FLUSH;
+import static dev.lockstep.nbd.NbdProtocol.FLAG_SEND_FUA;
+import static dev.lockstep.nbd.NbdProtocol.FLAG_SEND_TRIM;
+import static dev.lockstep.nbd.NbdProtocol.FLAG_SEND_WRITE_ZEROES;
 
 import dev.lockstep.nbd.NbdProtocol;
 
@@ -49,17 +57,20 @@ final class RequestHeader {
     /// Returns the error that refuses this request whatever the device holds, or 0.
     ///
     /// @param size of the export
-    /// @param readOnly whether writing is refused
+    /// @param offered the transmission flags that the client was told
     /// @param structured whether chunks were agreed on
     /// @param allocation whether BLOCK_STATUS was agreed on
-    int refusal(long size, boolean readOnly, boolean structured, boolean allocation) {
-        int allowed = flagsAllowed(type, structured);
+    int refusal(long size, int offered, boolean structured, boolean allocation) {
+        int allowed = flagsAllowed(type, offered);
         if (allowed < 0 || (flags & ~allowed) != 0) {
             return NbdProtocol.EINVAL;
         }
         boolean writes = type == CMD_WRITE || type == CMD_WRITE_ZEROES || type == CMD_TRIM;
-        if (writes && readOnly) {
+        if (writes && (offered & FLAG_READ_ONLY) != 0) {
             return NbdProtocol.EPERM;
+        }
+        if ((flagNeeded(type) & ~offered) != 0) {
+            return NbdProtocol.EINVAL;
         }
         if (type == CMD_DISC || type == CMD_FLUSH) {
             return 0;
@@ -90,13 +101,28 @@ final class RequestHeader {
     }
 
     /// FUA is allowed everywhere, as the protocol demands; -1 means an unknown command.
-    private static int flagsAllowed(int type, boolean structured) {
+    private static int flagsAllowed(int type, int offered) {
+        int fua = (offered & FLAG_SEND_FUA) != 0 ? CMD_FLAG_FUA : 0;
         return switch (type) {
-            case CMD_READ -> CMD_FLAG_FUA | (structured ? CMD_FLAG_DF : 0);
-            case CMD_WRITE, CMD_DISC, CMD_FLUSH, CMD_TRIM, CMD_CACHE -> CMD_FLAG_FUA;
-            case CMD_WRITE_ZEROES -> CMD_FLAG_FUA | CMD_FLAG_NO_HOLE | CMD_FLAG_FAST_ZERO;
-            case CMD_BLOCK_STATUS -> CMD_FLAG_FUA | CMD_FLAG_REQ_ONE;
+            case CMD_READ -> fua | ((offered & FLAG_SEND_DF) != 0 ? CMD_FLAG_DF : 0);
+            case CMD_WRITE, CMD_DISC, CMD_FLUSH, CMD_TRIM, CMD_CACHE -> fua;
+            case CMD_WRITE_ZEROES ->
+                    fua
+                            | CMD_FLAG_NO_HOLE
+                            | ((offered & FLAG_SEND_FAST_ZERO) != 0 ? CMD_FLAG_FAST_ZERO : 0);
+            case CMD_BLOCK_STATUS -> fua | CMD_FLAG_REQ_ONE;
             default -> -1;
+        };
+    }
+
+    /// The transmission flag without which the command is unknown.
+    private static int flagNeeded(int type) {
+        return switch (type) {
+            case CMD_FLUSH -> FLAG_SEND_FLUSH;
+            case CMD_TRIM -> FLAG_SEND_TRIM;
+            case CMD_CACHE -> FLAG_SEND_CACHE;
+            case CMD_WRITE_ZEROES -> FLAG_SEND_WRITE_ZEROES;
+            default -> 0;
         };
     }
 }

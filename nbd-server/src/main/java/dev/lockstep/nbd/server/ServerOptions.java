@@ -1,8 +1,10 @@
 package dev.lockstep.nbd.server;
 
+import dev.lockstep.nbd.Degradation;
 import dev.lockstep.nbd.NbdProtocol;
 
 import java.time.Duration;
+import java.util.Set;
 
 /// How a server behaves towards all of its clients.
 ///
@@ -12,8 +14,13 @@ import java.time.Duration;
 /// @param handshakeDeadline a client that has not finished its handshake by then is dropped
 /// @param spin how long an event loop keeps polling after it had work before it sleeps: it buys
 ///     the shorter wake-up of a client that has few requests in flight with processor time
+/// @param degradations what this server does without, to test clients
 public record ServerOptions(
-        int maxConnections, int eventLoops, Duration handshakeDeadline, Duration spin) {
+        int maxConnections,
+        int eventLoops,
+        Duration handshakeDeadline,
+        Duration spin,
+        Set<Degradation> degradations) {
     /// Far more than any client opens; each costs a file descriptor and a few KiB while idle.
     public static final int CONNECTIONS_DEFAULT = 1000;
 
@@ -26,10 +33,15 @@ public record ServerOptions(
     /// One loop, since a loop outruns what one client can ask.
     public static final ServerOptions DEFAULT =
             new ServerOptions(
-                    CONNECTIONS_DEFAULT, 1, NbdProtocol.HANDSHAKE_DEADLINE, Duration.ZERO);
+                    CONNECTIONS_DEFAULT,
+                    1,
+                    NbdProtocol.HANDSHAKE_DEADLINE,
+                    Duration.ZERO,
+                    Set.of());
 
     /// Checks the numbers.
     public ServerOptions {
+        degradations = Set.copyOf(degradations);
         if (maxConnections < 1 || eventLoops < 1) {
             throw new IllegalArgumentException(
                     "a server needs at least one connection and one event loop");
@@ -38,21 +50,26 @@ public record ServerOptions(
 
     /// The same with another limit of connections.
     public ServerOptions withMaxConnections(int limit) {
-        return new ServerOptions(limit, eventLoops, handshakeDeadline, spin);
+        return new ServerOptions(limit, eventLoops, handshakeDeadline, spin, degradations);
     }
 
     /// The same with another number of event loops.
     public ServerOptions withEventLoops(int loops) {
-        return new ServerOptions(maxConnections, loops, handshakeDeadline, spin);
+        return new ServerOptions(maxConnections, loops, handshakeDeadline, spin, degradations);
     }
 
     /// The same with another deadline for handshakes.
     public ServerOptions withHandshakeDeadline(Duration deadline) {
-        return new ServerOptions(maxConnections, eventLoops, deadline, spin);
+        return new ServerOptions(maxConnections, eventLoops, deadline, spin, degradations);
     }
 
     /// The same with another time to spin.
     public ServerOptions withSpin(Duration time) {
-        return new ServerOptions(maxConnections, eventLoops, handshakeDeadline, time);
+        return new ServerOptions(maxConnections, eventLoops, handshakeDeadline, time, degradations);
+    }
+
+    /// The same without some of the protocol.
+    public ServerOptions without(Set<Degradation> these) {
+        return new ServerOptions(maxConnections, eventLoops, handshakeDeadline, spin, these);
     }
 }

@@ -44,9 +44,9 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     private final Channel channel;
     private final Gate gate;
     private final long size;
-    private final boolean readOnly;
     private final boolean structured;
     private final boolean allocation;
+    private final int offered;
     private final Input input;
     private final Outbox outbox;
     private final Allowance allowance;
@@ -89,9 +89,9 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         this.channel = channel;
         this.gate = agreed.export().root();
         this.size = gate.size();
-        this.readOnly = agreed.export().readOnly();
         this.structured = agreed.structuredReplies();
         this.allocation = agreed.allocation();
+        this.offered = agreed.flags();
         LoopBuffers buffers = LoopBuffers.current();
         this.input = new Input(channel, buffers);
         this.outbox = new Outbox(channel, buffers, this);
@@ -228,7 +228,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
                             .formatted(header.length, NbdProtocol.PAYLOAD_BYTES_MAX));
             return false;
         }
-        int error = header.refusal(size, readOnly, structured, allocation);
+        int error = header.refusal(size, offered, structured, allocation);
         if (error != 0) {
             return refuse(bytes, error, header.explain(error, size));
         }
