@@ -6,146 +6,153 @@ import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.Option;
 import dev.lockstep.nbd.OptionCodec;
 import dev.lockstep.nbd.OptionReply;
-import dev.lockstep.nbd.OptionReplyCodec;
 
 import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.channels.WritableByteChannel;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 
-/// The client's side of the newstyle handshake, from the greeting to the first request.
+/// Asks a server about one export, in order to use it or only to know.
 ///
-/// It asks for what makes the session better and goes on without whatever is refused: structured
-/// replies, then `base:allocation`, then the export by GO, or by EXPORT_NAME from a server that is
-/// too old for GO.
+/// To use it, it asks for what makes the session better and goes on without whatever is refused:
+/// headers, metadata contexts, then the export by GO, or by EXPORT_NAME from a server that is too
+/// old for GO.
 final class Handshake {
-    /// Longer data in one reply to an option serves no purpose: the longest is a description.
-    private static final int REPLY_BYTES_MAX = 64 << 10;
-
-    /// More replies to one option than this serve no purpose: GO has four kinds of items.
-    private static final int REPLIES_MAX = 64;
-
     /// The largest block size that the protocol allows a server to demand.
     private static final int MINIMUM_BLOCK_MAX = 64 << 10;
 
-    private static final int PREFERRED_BLOCK_DEFAULT = 4096;
+    /// A server may have a context for each of many bitmaps.
+    private static final int CONTEXTS_MAX = 1024;
 
-    private final Input input;
-    private final WritableByteChannel output;
-    private final String name;
+    private static final List<Integer> ITEMS =
+            List.of(
+                    NbdProtocol.INFO_BLOCK_SIZE,
+                    NbdProtocol.INFO_NAME,
+                    NbdProtocol.INFO_DESCRIPTION);
+
+    private final Dialogue dialogue;
+    private final HeaderStyle headers;
+    private final String export;
 
     /// What the server has said so far.
-    private boolean structured;
+    private String name;
 
-    private @Nullable Integer allocationContext;
+    private String description = "";
+    private List<OptionReply.MetaContext> contexts = List.of();
     private long size = -1;
     private int flags;
-    private int minimumBlock = 1;
-    private int preferredBlock = PREFERRED_BLOCK_DEFAULT;
-    private int payloadMax = NbdProtocol.PAYLOAD_BYTES_MAX;
+    private OptionReply.@Nullable InfoBlockSize blockSizes;
 
-    Handshake(Input input, WritableByteChannel output, String name) {
-        this.input = input;
-        this.output = output;
-        this.name = name;
+    /// @param headers what was agreed on
+    private Handshake(Dialogue dialogue, HeaderStyle headers, String export) {
+        this.dialogue = dialogue;
+        this.headers = headers;
+        this.export = export;
+        this.name = export;
     }
 
     /// Negotiates and enters transmission.
     ///
     /// @throws BlockException if the server refuses, with its reason
     /// @throws ProtocolException if it does not speak the protocol
-    RemoteExport run() throws IOException {
-        int greeting = greeting();
-        boolean noZeroes = (greeting & NbdProtocol.FLAG_NO_ZEROES) != 0;
-        boolean fixed = (greeting & NbdProtocol.FLAG_FIXED_NEWSTYLE) != 0;
-        send(
-                ByteBuffer.allocate(4)
-                        .putInt(
-                                (fixed ? NbdProtocol.FLAG_C_FIXED_NEWSTYLE : 0)
-                                        | (noZeroes ? NbdProtocol.FLAG_C_NO_ZEROES : 0))
-                        .flip());
-        if (fixed) {
-            structured = isAccepted(new Option.StructuredReply());
-            if (structured) {
-                chooseContext();
-            }
+    static RemoteExport enter(Dialogue dialogue, RemoteOptions options) throws IOException {
+        HeaderStyle headers =
+                dialogue.isFixed()
+                        ? dialogue.agreeOnHeaders(options.headers())
+                        : HeaderStyle.SIMPLE;
+        Handshake handshake = new Handshake(dialogue, headers, options.export());
+        if (headers != HeaderStyle.SIMPLE) {
+            handshake.chooseContexts(options.contexts());
         }
-        if (!fixed || !go()) {
-            exportName(noZeroes);
+        if (!dialogue.isFixed() || !handshake.isTold(new Option.Go(options.export(), ITEMS))) {
+            handshake.exportName();
         }
-        return checked();
+        return handshake.checked();
     }
 
-    private int greeting() throws IOException {
-        ByteBuffer greeting = input.need(16);
-        long first = greeting.getLong();
-        long second = greeting.getLong();
-        if (first != NbdProtocol.INIT_MAGIC) {
-            throw new ProtocolException("this is no NBD server");
-        }
-        if (second == NbdProtocol.OLDSTYLE_MAGIC) {
+    /// Asks and stays in the handshake. The contexts are all that the export has, without numbers.
+    ///
+    /// @throws BlockException if the server refuses, with its reason
+    static RemoteExport ask(Dialogue dialogue, HeaderStyle headers, String export)
+            throws IOException {
+        Handshake handshake = new Handshake(dialogue, headers, export);
+        if (!handshake.isTold(new Option.ExportInfo(export, ITEMS))) {
             throw new BlockException(
                     Kind.UNSUPPORTED,
-                    "the server speaks the oldstyle handshake, which is obsolete");
+                    "the server cannot be asked about an export without using it");
         }
-        if (second != NbdProtocol.OPTION_MAGIC) {
-            throw new ProtocolException("its greeting is malformed");
-        }
-        return input.need(2).getShort() & 0xffff;
+        handshake.contexts = listContexts(dialogue, export, List.of());
+        return handshake.checked();
     }
 
-    /// Asks for `base:allocation`; a server without it is asked for nothing else.
-    private void chooseContext() throws IOException {
-        Option option = new Option.SetMetaContext(name, List.of(NbdProtocol.META_BASE_ALLOCATION));
-        send(OptionCodec.encode(option));
-        for (int count = 0; count < REPLIES_MAX; count++) {
-            OptionReply reply = reply(option);
-            if (reply.isLast()) {
-                return;
-            }
-            if (reply instanceof OptionReply.MetaContext(int id, String context)
-                    && context.equals(NbdProtocol.META_BASE_ALLOCATION)) {
-                allocationContext = id;
-            }
-        }
-        throw tooManyReplies();
+    /// Returns the contexts that match the queries, all without queries; none from a server that
+    /// has none or does not tell.
+    static List<OptionReply.MetaContext> listContexts(
+            Dialogue dialogue, String export, List<String> queries) throws IOException {
+        return contexts(
+                dialogue.ask(new Option.ListMetaContext(export, queries), CONTEXTS_MAX).stream());
     }
 
-    /// Chooses the export.
+    private static List<OptionReply.MetaContext> contexts(Stream<OptionReply> replies) {
+        return replies.<OptionReply.MetaContext>mapMulti(
+                        (reply, sink) -> {
+                            if (reply instanceof OptionReply.MetaContext context) {
+                                sink.accept(context);
+                            }
+                        })
+                .toList();
+    }
+
+    /// Asks for `base:allocation` and what the user wants; only exact names, so that what comes
+    /// back was asked for.
+    private void chooseContexts(List<String> wanted) throws IOException {
+        List<String> queries = new ArrayList<>(wanted);
+        if (!queries.contains(NbdProtocol.META_BASE_ALLOCATION)) {
+            queries.addFirst(NbdProtocol.META_BASE_ALLOCATION);
+        }
+        List<OptionReply> replies =
+                dialogue.ask(new Option.SetMetaContext(export, queries), Dialogue.REPLIES_MAX);
+        if (replies.getLast() instanceof OptionReply.Ack) {
+            contexts =
+                    contexts(replies.stream()).stream()
+                            .filter(context -> queries.contains(context.name()))
+                            .toList();
+        }
+    }
+
+    /// Sends GO or INFO and keeps what is told.
     ///
-    /// @return false if the server does not know GO
-    private boolean go() throws IOException {
-        Option option = new Option.Go(name, List.of(NbdProtocol.INFO_BLOCK_SIZE));
-        send(OptionCodec.encode(option));
-        for (int count = 0; count < REPLIES_MAX; count++) {
-            switch (reply(option)) {
-                case OptionReply.Ack _ -> {
-                    return true;
-                }
+    /// @return false if the server does not know the option
+    private boolean isTold(Option option) throws IOException {
+        for (OptionReply reply : dialogue.ask(option, Dialogue.REPLIES_MAX)) {
+            switch (reply) {
                 case OptionReply.Refusal refusal -> {
                     if (refusal.type() == NbdProtocol.REP_ERR_UNSUP) {
                         return false;
                     }
-                    throw refused(refusal);
+                    throw Dialogue.refused(refusal, export);
                 }
                 case OptionReply.InfoExport(long bytes, int transmissionFlags) -> {
                     size = bytes;
                     flags = transmissionFlags;
                 }
-                case OptionReply.InfoBlockSize sizes -> blockSizes(sizes);
-                case OptionReply.InfoName _,
-                        OptionReply.InfoDescription _,
+                case OptionReply.InfoBlockSize sizes -> blockSizes = checked(sizes);
+                case OptionReply.InfoName(String canonical) -> name = canonical;
+                case OptionReply.InfoDescription(String words) -> description = words;
+                case OptionReply.Ack _,
                         OptionReply.MetaContext _,
                         OptionReply.Server _,
                         OptionReply.Unknown _ -> {}
             }
         }
-        throw tooManyReplies();
+        return true;
     }
 
-    private void blockSizes(OptionReply.InfoBlockSize sizes) throws ProtocolException {
+    private static OptionReply.InfoBlockSize checked(OptionReply.InfoBlockSize sizes)
+            throws ProtocolException {
         int minimum = sizes.minimum();
         if (Integer.bitCount(minimum) != 1
                 || minimum < 0
@@ -155,14 +162,15 @@ final class Handshake {
                 || sizes.maximum() < minimum) {
             throw new ProtocolException("block sizes that make no sense: " + sizes);
         }
-        minimumBlock = minimum;
-        preferredBlock = sizes.preferred();
-        long usable = Math.min(sizes.maximum(), NbdProtocol.PAYLOAD_BYTES_MAX);
-        payloadMax = (int) (usable - usable % minimum);
+        return sizes;
     }
 
-    private void exportName(boolean noZeroes) throws IOException {
-        send(OptionCodec.encode(new Option.ExportName(name)));
+    private void exportName() throws IOException {
+        if (headers == HeaderStyle.EXTENDED) {
+            throw new ProtocolException("it knows extended headers but not GO");
+        }
+        dialogue.send(OptionCodec.encode(new Option.ExportName(export)));
+        Input input = dialogue.input();
         ByteBuffer answer;
         try {
             answer = input.need(8 + 2);
@@ -171,83 +179,21 @@ final class Handshake {
         }
         size = answer.getLong();
         flags = answer.getShort() & 0xffff;
-        input.skip(noZeroes ? 0 : NbdProtocol.EXPORT_NAME_PADDING_BYTES);
+        input.skip(dialogue.omitsZeroes() ? 0 : NbdProtocol.EXPORT_NAME_PADDING_BYTES);
     }
 
     private RemoteExport checked() throws IOException {
         if (size < 0) {
             throw new ProtocolException("it never told the export's size, or one beyond 2^63");
         }
-        if (size % minimumBlock != 0) {
+        RemoteExport told =
+                new RemoteExport(name, description, size, flags, blockSizes, headers, contexts);
+        if (size % told.minimumBlock() != 0) {
             throw new BlockException(
                     Kind.UNSUPPORTED,
                     "the export's size of %d bytes is no multiple of the server's block size %d"
-                            .formatted(size, minimumBlock));
+                            .formatted(size, told.minimumBlock()));
         }
-        return new RemoteExport(
-                size,
-                flags,
-                minimumBlock,
-                preferredBlock,
-                payloadMax,
-                structured,
-                allocationContext);
-    }
-
-    private boolean isAccepted(Option option) throws IOException {
-        send(OptionCodec.encode(option));
-        return reply(option) instanceof OptionReply.Ack;
-    }
-
-    private void send(ByteBuffer bytes) throws IOException {
-        while (bytes.hasRemaining()) {
-            output.write(bytes);
-        }
-    }
-
-    private OptionReply reply(Option option) throws IOException {
-        ByteBuffer header = input.need(NbdProtocol.OPTION_REPLY_HEADER_BYTES);
-        long magic = header.getLong();
-        int answered = header.getInt();
-        int type = header.getInt();
-        long length = Integer.toUnsignedLong(header.getInt());
-        if (magic != NbdProtocol.OPTION_REPLY_MAGIC || answered != option.code()) {
-            throw new ProtocolException("what came is no reply to %s".formatted(option));
-        }
-        if (length > REPLY_BYTES_MAX) {
-            throw new ProtocolException("a reply of %d bytes to %s".formatted(length, option));
-        }
-        byte[] data = new byte[(int) length];
-        input.readInto(ByteBuffer.wrap(data));
-        return OptionReplyCodec.decode(type, ByteBuffer.wrap(data));
-    }
-
-    private BlockException refused(OptionReply.Refusal refusal) {
-        String words = Incoming.printable(refusal.message());
-        String why = words.isEmpty() ? "" : " (the server says: %s)".formatted(words);
-        return switch (refusal.type()) {
-            case NbdProtocol.REP_ERR_UNKNOWN ->
-                    new BlockException(
-                            Kind.INVALID, "the server has no export '%s'%s".formatted(name, why));
-            case NbdProtocol.REP_ERR_POLICY ->
-                    new BlockException(Kind.DENIED, "the server does not allow it" + why);
-            case NbdProtocol.REP_ERR_TLS_REQD ->
-                    new BlockException(
-                            Kind.UNSUPPORTED, "the server insists on TLS, not supported yet" + why);
-            case NbdProtocol.REP_ERR_SHUTDOWN ->
-                    new BlockException(Kind.GONE, "the server is shutting down" + why);
-            default ->
-                    new BlockException(
-                            Kind.INVALID,
-                            "the server refuses the export '%s' with error %d%s"
-                                    .formatted(
-                                            name,
-                                            refusal.type() & ~NbdProtocol.REP_FLAG_ERROR,
-                                            why));
-        };
-    }
-
-    private static ProtocolException tooManyReplies() {
-        return new ProtocolException("more than %d replies to an option".formatted(REPLIES_MAX));
+        return told;
     }
 }

@@ -1,7 +1,6 @@
 package dev.lockstep.nbd.client;
 
 import dev.lockstep.block.BlockException.Kind;
-import dev.lockstep.block.Extent;
 import dev.lockstep.nbd.NbdErrors;
 import dev.lockstep.nbd.NbdProtocol;
 
@@ -19,9 +18,7 @@ final class Incoming {
     /// An error chunk: number, length of the message, message, and the offset if it has one.
     private static final int ERROR_BYTES_MAX = 4 + 2 + NbdProtocol.STRING_BYTES_MAX + 8;
 
-    private static final int STATUS_BYTES_MAX = 4 + 8 * NbdProtocol.EXTENTS_MAX;
-
-    /// As many extents as are kept from one reply: 64 Ki of them take 2.5 MiB.
+    /// As many extents as are kept of one context from one reply: 64 Ki of them take 2.5 MiB.
     private static final int EXTENTS_KEPT_MAX = 64 << 10;
 
     private final InFlight inFlight;
@@ -38,9 +35,25 @@ final class Incoming {
     void readReply() throws IOException {
         int magic = input.need(NbdProtocol.SIMPLE_REPLY_BYTES).getInt();
         switch (magic) {
-            case NbdProtocol.SIMPLE_REPLY_MAGIC -> simple();
-            case NbdProtocol.STRUCTURED_REPLY_MAGIC -> chunk();
+            case NbdProtocol.SIMPLE_REPLY_MAGIC -> {
+                checkStyle("a simple", export.headers() != HeaderStyle.EXTENDED);
+                simple();
+            }
+            case NbdProtocol.STRUCTURED_REPLY_MAGIC -> {
+                checkStyle("a structured", export.headers() == HeaderStyle.STRUCTURED);
+                chunk(false);
+            }
+            case NbdProtocol.EXTENDED_REPLY_MAGIC -> {
+                checkStyle("an extended", export.headers() == HeaderStyle.EXTENDED);
+                chunk(true);
+            }
             default -> throw new ProtocolException("a reply begins with 0x%08x".formatted(magic));
+        }
+    }
+
+    private static void checkStyle(String style, boolean agreed) throws ProtocolException {
+        if (!agreed) {
+            throw new ProtocolException("%s reply, which was not agreed on".formatted(style));
         }
     }
 
@@ -53,25 +66,28 @@ final class Incoming {
             return;
         }
         if (request.command == NbdProtocol.CMD_READ) {
-            if (export.structured()) {
+            if (export.headers() != HeaderStyle.SIMPLE) {
                 throw new ProtocolException("a read was answered by a simple reply");
             }
-            fillTarget(request, 0, request.length);
+            fillTarget(request, 0, (int) request.length);
         } else if (request.command == NbdProtocol.CMD_BLOCK_STATUS) {
             throw new ProtocolException("BLOCK_STATUS was answered by a simple reply");
         }
         request.succeed();
     }
 
-    private void chunk() throws IOException {
-        if (!export.structured()) {
-            throw new ProtocolException("a structured reply, which was not agreed on");
-        }
-        ByteBuffer header = input.need(NbdProtocol.STRUCTURED_REPLY_BYTES - 4);
+    private void chunk(boolean extended) throws IOException {
+        int bytes =
+                extended ? NbdProtocol.EXTENDED_REPLY_BYTES : NbdProtocol.STRUCTURED_REPLY_BYTES;
+        ByteBuffer header = input.need(bytes - 4);
         int flags = header.getShort() & 0xffff;
         int type = header.getShort() & 0xffff;
         Request request = find(header.getLong());
-        long length = Integer.toUnsignedLong(header.getInt());
+        if (extended && header.getLong() != request.offset) {
+            throw new ProtocolException(
+                    "the reply to a %s names another offset".formatted(request));
+        }
+        long length = extended ? header.getLong() : Integer.toUnsignedLong(header.getInt());
         boolean done = (flags & NbdProtocol.REPLY_FLAG_DONE) != 0;
         if ((type & NbdProtocol.REPLY_TYPE_FLAG_ERROR) != 0) {
             error(request, type, length);
@@ -80,7 +96,8 @@ final class Incoming {
                 case NbdProtocol.REPLY_TYPE_NONE -> none(length, done);
                 case NbdProtocol.REPLY_TYPE_OFFSET_DATA -> data(request, length);
                 case NbdProtocol.REPLY_TYPE_OFFSET_HOLE -> hole(request, length);
-                case NbdProtocol.REPLY_TYPE_BLOCK_STATUS -> status(request, length);
+                case NbdProtocol.REPLY_TYPE_BLOCK_STATUS -> status(request, length, false);
+                case NbdProtocol.REPLY_TYPE_BLOCK_STATUS_EXT -> status(request, length, true);
                 default -> throw new ProtocolException("a chunk of unknown type " + type);
             }
         }
@@ -142,7 +159,7 @@ final class Incoming {
         }
         Coverage coverage = request.coverage;
         if (coverage == null) {
-            coverage = new Coverage(request.length);
+            coverage = new Coverage((int) request.length);
             request.coverage = coverage;
         }
         coverage.add(offset - request.offset, bytes);
@@ -166,54 +183,59 @@ final class Incoming {
         return payload.slice(payload.position() + start, bytes);
     }
 
-    private void status(Request request, long length) throws IOException {
-        Integer context = export.allocationContext();
-        if (request.command != NbdProtocol.CMD_BLOCK_STATUS || context == null) {
+    private void status(Request request, long length, boolean wide) throws IOException {
+        if (request.command != NbdProtocol.CMD_BLOCK_STATUS) {
             throw new ProtocolException("extents in the reply to a %s".formatted(request));
         }
-        if (length < 4 + 8 || length > STATUS_BYTES_MAX || length % 8 != 4) {
+        checkStyle(
+                wide ? "a wide status" : "a narrow status",
+                wide == (export.headers() == HeaderStyle.EXTENDED));
+        int head = wide ? 4 + 4 : 4;
+        int each = wide ? 8 + 8 : 4 + 4;
+        long count = (length - head) / each;
+        if (length < head + each
+                || (length - head) % each != 0
+                || count > NbdProtocol.EXTENTS_MAX) {
             throw new ProtocolException("a chunk of extents of %d bytes".formatted(length));
         }
-        int answered = input.need(4).getInt();
-        if (answered != context || !request.extents.isEmpty()) {
+        ByteBuffer body = input.need(head);
+        int context = body.getInt();
+        if (wide && Integer.toUnsignedLong(body.getInt()) != count) {
+            throw new ProtocolException("a chunk of extents that counts them wrongly");
+        }
+        List<StatusExtent> extents = readExtents(request, (int) count, wide);
+        if (!export.hasContext(context) || request.statuses.put(context, extents) != null) {
             throw new ProtocolException("extents of a context that was not asked for, or twice");
         }
-        request.extents = readExtents(request, (int) (length / 8));
     }
 
-    private List<Extent> readExtents(Request request, int count) throws IOException {
-        List<Extent> extents = new ArrayList<>();
+    /// Extents are clipped to the request and equal neighbours joined.
+    private List<StatusExtent> readExtents(Request request, int count, boolean wide)
+            throws IOException {
+        List<StatusExtent> extents = new ArrayList<>();
         long at = request.offset;
-        long end = request.offset + Integer.toUnsignedLong(request.length);
+        long end = request.offset + request.length;
         for (int i = 0; i < count; i++) {
-            ByteBuffer descriptor = input.need(8);
-            long bytes = Integer.toUnsignedLong(descriptor.getInt());
-            Extent.Kind kind = kind(descriptor.getInt());
-            if (bytes == 0) {
-                throw new ProtocolException("an extent without length");
+            ByteBuffer descriptor = input.need(wide ? 8 + 8 : 4 + 4);
+            long bytes = wide ? descriptor.getLong() : Integer.toUnsignedLong(descriptor.getInt());
+            long flags = wide ? descriptor.getLong() : Integer.toUnsignedLong(descriptor.getInt());
+            if (bytes <= 0) {
+                throw new ProtocolException("an extent without length, or one beyond 2^63");
             }
             bytes = Math.min(bytes, end - at);
             if (bytes <= 0 || extents.size() == EXTENTS_KEPT_MAX) {
                 continue;
             }
-            Extent last = extents.isEmpty() ? null : extents.getLast();
-            if (last != null && last.kind() == kind) {
+            StatusExtent last = extents.isEmpty() ? null : extents.getLast();
+            if (last != null && last.flags() == flags) {
                 extents.removeLast();
-                extents.add(Extent.of(last.offset(), last.length() + bytes, kind));
+                extents.add(new StatusExtent(last.offset(), last.length() + bytes, flags));
             } else {
-                extents.add(Extent.of(at, bytes, kind));
+                extents.add(new StatusExtent(at, bytes, flags));
             }
             at += bytes;
         }
         return extents;
-    }
-
-    /// Only what reads as zeroes is a hole: of one that does not, the contents are not known.
-    private static Extent.Kind kind(int state) {
-        if ((state & NbdProtocol.STATE_ZERO) == 0) {
-            return Extent.Kind.DATA;
-        }
-        return (state & NbdProtocol.STATE_HOLE) != 0 ? Extent.Kind.HOLE : Extent.Kind.ZERO;
     }
 
     private void error(Request request, int type, long length) throws IOException {
@@ -245,7 +267,8 @@ final class Incoming {
                 && (request.coverage == null || !request.coverage.isComplete())) {
             throw new ProtocolException("a %s was answered in part".formatted(request));
         }
-        if (request.command == NbdProtocol.CMD_BLOCK_STATUS && request.extents.isEmpty()) {
+        if (request.command == NbdProtocol.CMD_BLOCK_STATUS
+                && request.statuses.size() < request.contextsAsked) {
             throw new ProtocolException("BLOCK_STATUS was answered without extents");
         }
         request.succeed();

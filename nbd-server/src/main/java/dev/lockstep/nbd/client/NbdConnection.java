@@ -2,23 +2,16 @@ package dev.lockstep.nbd.client;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
-import dev.lockstep.block.Extent;
 import dev.lockstep.block.Pending;
-import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.NbdProtocol;
 
 import org.jspecify.annotations.Nullable;
 
 import java.io.EOFException;
 import java.io.IOException;
-import java.net.StandardSocketOptions;
 import java.nio.ByteBuffer;
-import java.nio.channels.SocketChannel;
-import java.nio.channels.UnresolvedAddressException;
-import java.time.Duration;
+import java.nio.channels.Channel;
 import java.util.List;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 
@@ -29,7 +22,7 @@ import java.util.function.Consumer;
 public final class NbdConnection implements AutoCloseable {
     private final RemoteOptions options;
     private final boolean strict;
-    private final SocketChannel channel;
+    private final Link link;
     private final Consumer<BlockException> onLoss;
     private final RemoteExport export;
     private final InFlight inFlight;
@@ -41,18 +34,17 @@ public final class NbdConnection implements AutoCloseable {
     private NbdConnection(
             RemoteOptions options,
             boolean strict,
-            SocketChannel channel,
-            Input input,
+            Dialogue dialogue,
             RemoteExport export,
             Consumer<BlockException> onLoss) {
         this.options = options;
         this.strict = strict;
-        this.channel = channel;
+        this.link = dialogue.link();
         this.onLoss = onLoss;
         this.export = export;
         this.inFlight = new InFlight(options.maxInFlight());
-        this.outgoing = new Outgoing(this, channel);
-        Incoming incoming = new Incoming(inFlight, input, export);
+        this.outgoing = new Outgoing(this, link, export.headers());
+        Incoming incoming = new Incoming(inFlight, dialogue.input(), export);
         this.reader =
                 Thread.ofPlatform()
                         .daemon()
@@ -79,73 +71,16 @@ public final class NbdConnection implements AutoCloseable {
     private static NbdConnection connect(
             RemoteOptions options, boolean strict, Consumer<BlockException> onLoss)
             throws BlockException {
-        SocketChannel channel;
-        try {
-            channel = options.address().openSocket();
-        } catch (IOException e) {
-            throw cannotConnect(options, Kind.GONE, e);
-        }
-        CountDownLatch finished = new CountDownLatch(1);
-        AtomicReference<@Nullable Duration> expired = new AtomicReference<>();
-        Thread.startVirtualThread(
-                () -> closeUnless(finished, options.connectDeadline(), channel, expired));
-        try {
-            NbdConnection connection = negotiate(options, strict, channel, onLoss);
-            connection.reader.start();
-            return connection;
-        } catch (IOException | RuntimeException e) {
-            closeQuietly(channel);
-            if (expired.get() != null) {
-                throw new BlockException(
-                        Kind.TIMEOUT,
-                        "%s: no connection within %s ms"
-                                .formatted(options.uri(), options.connectDeadline().toMillis()),
-                        e);
-            }
-            throw cannotConnect(options, e instanceof BlockException b ? b.kind() : Kind.GONE, e);
-        } finally {
-            finished.countDown();
-        }
-    }
-
-    private static NbdConnection negotiate(
-            RemoteOptions options,
-            boolean strict,
-            SocketChannel channel,
-            Consumer<BlockException> onLoss)
-            throws IOException {
-        channel.connect(options.address().socketAddress());
-        if (options.address() instanceof Address.Tcp) {
-            channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
-        }
-        Input input = new Input(channel);
-        RemoteExport export = new Handshake(input, channel, options.export()).run();
-        return new NbdConnection(options, strict, channel, input, export, onLoss);
-    }
-
-    private static void closeUnless(
-            CountDownLatch finished,
-            Duration deadline,
-            SocketChannel channel,
-            AtomicReference<@Nullable Duration> expired) {
-        try {
-            if (!finished.await(deadline.toNanos(), TimeUnit.NANOSECONDS)) {
-                expired.set(deadline);
-                closeQuietly(channel);
-            }
-        } catch (InterruptedException _) {
-            Thread.currentThread().interrupt();
-        }
-    }
-
-    private static BlockException cannotConnect(RemoteOptions options, Kind kind, Exception why) {
-        String reason =
-                why instanceof UnresolvedAddressException ? "its host is not known" : words(why);
-        return new BlockException(kind, "%s: %s".formatted(options.uri(), reason), why);
-    }
-
-    private static String words(Exception why) {
-        return why.getMessage() == null ? why.toString() : why.getMessage();
+        NbdConnection connection =
+                Connecting.within(
+                        options,
+                        link -> {
+                            Dialogue dialogue = new Dialogue(link);
+                            RemoteExport export = Handshake.enter(dialogue, options);
+                            return new NbdConnection(options, strict, dialogue, export, onLoss);
+                        });
+        connection.reader.start();
+        return connection;
     }
 
     /// What the server said about the export.
@@ -156,6 +91,11 @@ public final class NbdConnection implements AutoCloseable {
     /// Requests without a reply.
     public int inFlight() {
         return inFlight.count();
+    }
+
+    /// Whether what passes is encrypted.
+    public boolean isEncrypted() {
+        return link.isEncrypted();
     }
 
     String description() {
@@ -186,18 +126,31 @@ public final class NbdConnection implements AutoCloseable {
         return sendRaw(ByteBuffer.allocate(0));
     }
 
-    /// Asks what a range is made of; the answer may stop short of the end.
-    public List<Extent> blockStatus(long offset, long length) throws BlockException {
-        Request request = startRequest(NbdProtocol.CMD_BLOCK_STATUS, 0, offset, length, null);
+    /// Asks what a metadata context says about a range; the answer may stop short of the end.
+    ///
+    /// @param context the name of one that was agreed on
+    public List<StatusExtent> status(String context, long offset, long length)
+            throws BlockException {
+        Integer id = export.contextId(context);
+        if (id == null) {
+            throw new BlockException(
+                    Kind.UNSUPPORTED,
+                    "%s: the server does not tell '%s'".formatted(description(), context));
+        }
+        boolean filtered =
+                export.contexts().size() > 1 && export.has(NbdProtocol.FLAG_BLOCK_STATUS_PAYLOAD);
+        ByteBuffer filter =
+                filtered ? ByteBuffer.allocate(8 + 4).putLong(length).putInt(id).flip() : null;
+        int flags = filtered ? NbdProtocol.CMD_FLAG_PAYLOAD_LEN : 0;
+        Request request = startRequest(NbdProtocol.CMD_BLOCK_STATUS, flags, offset, length, filter);
         request.await();
-        return request.extents;
+        return request.statuses.getOrDefault(id, List.of());
     }
 
     private Request startRequest(
             int command, int flags, long offset, long length, @Nullable ByteBuffer payload) {
-        ByteBuffer bytes = payload == null ? null : payload.duplicate();
-        Request request = new Request(this, command, flags, offset, (int) length, bytes);
         String refusal = strict ? export.refusal(command, flags, offset, length) : null;
+        Request request = newRequest(command, flags, offset, length, payload);
         if (refusal != null) {
             request.fail(Kind.INVALID, refusal, null);
             return request;
@@ -209,6 +162,27 @@ public final class NbdConnection implements AutoCloseable {
             outgoing.send(request, inFlight.count() == 1);
         } else {
             failAsLost(request, lost);
+        }
+        return request;
+    }
+
+    private Request newRequest(
+            int command, int flags, long offset, long length, @Nullable ByteBuffer payload) {
+        boolean announced =
+                strict
+                        && command == NbdProtocol.CMD_WRITE
+                        && export.headers() == HeaderStyle.EXTENDED;
+        Request request =
+                new Request(
+                        this,
+                        command,
+                        announced ? flags | NbdProtocol.CMD_FLAG_PAYLOAD_LEN : flags,
+                        offset,
+                        length,
+                        payload == null ? null : payload.duplicate());
+        if (command == NbdProtocol.CMD_BLOCK_STATUS) {
+            boolean filtered = (flags & NbdProtocol.CMD_FLAG_PAYLOAD_LEN) != 0;
+            request.contextsAsked = filtered ? 1 : Math.max(1, export.contexts().size());
         }
         return request;
     }
@@ -231,8 +205,8 @@ public final class NbdConnection implements AutoCloseable {
     void lose(Exception cause) {
         String why =
                 cause instanceof ProtocolException || cause instanceof EOFException
-                        ? words(cause)
-                        : "the connection was lost: " + words(cause);
+                        ? Connecting.words(cause)
+                        : "the connection was lost: " + Connecting.words(cause);
         BlockException loss =
                 new BlockException(Kind.GONE, "%s: %s".formatted(description(), why), cause);
         if (end(loss)) {
@@ -250,7 +224,7 @@ public final class NbdConnection implements AutoCloseable {
         if (!failure.compareAndSet(null, cause)) {
             return false;
         }
-        closeQuietly(channel);
+        closeQuietly(link);
         inFlight.forEach(request -> failAsLost(request, cause));
         return true;
     }
@@ -270,7 +244,7 @@ public final class NbdConnection implements AutoCloseable {
         boolean[] late = new boolean[1];
         inFlight.forEach(
                 request -> {
-                    if (now - request.bornTick > ticksMax) {
+                    if (now - request.bornTick > ticksMax * request.patience()) {
                         late[0] = true;
                         request.fail(Kind.TIMEOUT, "no reply within " + deadline(), null);
                     }
@@ -298,7 +272,7 @@ public final class NbdConnection implements AutoCloseable {
         end(new BlockException(Kind.GONE, "it was closed"));
     }
 
-    private static void closeQuietly(SocketChannel channel) {
+    static void closeQuietly(Channel channel) {
         try {
             channel.close();
         } catch (IOException _) {

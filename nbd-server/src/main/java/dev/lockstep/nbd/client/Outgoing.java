@@ -26,6 +26,7 @@ final class Outgoing {
 
     private final NbdConnection connection;
     private final GatheringByteChannel channel;
+    private final boolean extended;
     private final ConcurrentLinkedQueue<Request> queue = new ConcurrentLinkedQueue<>();
 
     /// Requests that were queued and not yet counted as taken. Who raises it from 0 is the writer,
@@ -35,9 +36,10 @@ final class Outgoing {
 
     private final ByteBuffer staging = ByteBuffer.allocateDirect(STAGING_BYTES);
 
-    Outgoing(NbdConnection connection, GatheringByteChannel channel) {
+    Outgoing(NbdConnection connection, GatheringByteChannel channel, HeaderStyle headers) {
         this.connection = connection;
         this.channel = channel;
+        this.extended = headers == HeaderStyle.EXTENDED;
     }
 
     /// Queues a request, and writes if nobody else does. `alone` says that no other request is
@@ -94,7 +96,7 @@ final class Outgoing {
             if (request.command != Request.RAW) {
                 appendHeader(request);
             }
-            if (request.command == NbdProtocol.CMD_WRITE || request.command == Request.RAW) {
+            if (request.sendsPayload()) {
                 appendPayload(request.payload);
             }
         } finally {
@@ -107,15 +109,19 @@ final class Outgoing {
     }
 
     private void appendHeader(Request request) throws IOException {
-        if (staging.remaining() < NbdProtocol.REQUEST_BYTES) {
+        if (staging.remaining() < NbdProtocol.EXTENDED_REQUEST_BYTES) {
             writeStaging(null);
         }
-        staging.putInt(NbdProtocol.REQUEST_MAGIC)
+        staging.putInt(extended ? NbdProtocol.EXTENDED_REQUEST_MAGIC : NbdProtocol.REQUEST_MAGIC)
                 .putShort((short) request.flags)
                 .putShort((short) request.command)
                 .putLong(request.cookie)
-                .putLong(request.offset)
-                .putInt(request.length);
+                .putLong(request.offset);
+        if (extended) {
+            staging.putLong(request.lengthOnTheWire());
+        } else {
+            staging.putInt((int) request.lengthOnTheWire());
+        }
     }
 
     private void appendPayload(@Nullable ByteBuffer payload) throws IOException {

@@ -31,8 +31,9 @@ import java.util.function.Consumer;
 /// An interrupt neither ends a call nor is lost; if it comes in the middle of a write to the socket
 /// it costs the connection, so do not interrupt threads that are in one.
 public final class RemoteDevice implements Startable, Abortable {
-    /// The longest zero, discard or status request; the length field ends before 4 GiB.
-    private static final long RANGE_BYTES_MAX = 1 << 30;
+    /// The longest zero, discard or status request with a compact header, whose length ends before
+    /// 4 GiB.
+    private static final long COMPACT_RANGE_MAX = 1 << 30;
 
     /// How finely a deadline is measured: a late request is noticed within a tenth of it more.
     private static final int TICKS_PER_DEADLINE = 10;
@@ -46,6 +47,10 @@ public final class RemoteDevice implements Startable, Abortable {
     private final List<NbdConnection> connections = new CopyOnWriteArrayList<>();
 
     private final RemoteExport export;
+
+    /// The longest zero, discard or status request.
+    private final long rangeMax;
+
     private final Thread watchdog;
     private volatile boolean closed;
 
@@ -73,6 +78,10 @@ public final class RemoteDevice implements Startable, Abortable {
             connections.forEach(NbdConnection::close);
             throw e;
         }
+        this.rangeMax =
+                export.headers() == HeaderStyle.EXTENDED
+                        ? Long.highestOneBit(Long.MAX_VALUE)
+                        : COMPACT_RANGE_MAX;
     }
 
     private RemoteExport connect() throws BlockException {
@@ -131,6 +140,16 @@ public final class RemoteDevice implements Startable, Abortable {
         return export.has(flag) ? Support.NATIVE : Support.NONE;
     }
 
+    /// What the server said about the export.
+    public RemoteExport export() {
+        return export;
+    }
+
+    /// Whether the connections are encrypted.
+    public boolean isEncrypted() {
+        return connections.getFirst().isEncrypted();
+    }
+
     /// How many connections there are.
     public int connections() {
         return connections.size();
@@ -156,7 +175,7 @@ public final class RemoteDevice implements Startable, Abortable {
         }
         int commandFlags = zeroFlags(flags);
         for (long done = 0; done < length; ) {
-            long step = Math.min(RANGE_BYTES_MAX, length - done);
+            long step = Math.min(rangeMax, length - done);
             pick().start(NbdProtocol.CMD_WRITE_ZEROES, commandFlags, offset + done, step, null)
                     .await();
             done += step;
@@ -168,7 +187,7 @@ public final class RemoteDevice implements Startable, Abortable {
     @Override
     public void discard(long offset, long length) throws BlockException {
         for (long done = 0; done < length; ) {
-            long step = Math.min(RANGE_BYTES_MAX, length - done);
+            long step = Math.min(rangeMax, length - done);
             pick().start(NbdProtocol.CMD_TRIM, 0, offset + done, step, null).await();
             done += step;
         }
@@ -181,10 +200,39 @@ public final class RemoteDevice implements Startable, Abortable {
 
     @Override
     public List<Extent> extents(long offset, long length) throws BlockException {
-        if (export.allocationContext() == null) {
+        if (export.contextId(NbdProtocol.META_BASE_ALLOCATION) == null) {
             return List.of(Extent.of(offset, length, Extent.Kind.DATA));
         }
-        return pick().blockStatus(offset, Math.min(RANGE_BYTES_MAX, length));
+        List<Extent> extents = new ArrayList<>();
+        for (StatusExtent said : status(NbdProtocol.META_BASE_ALLOCATION, offset, length)) {
+            Extent.Kind kind = kind(said.flags());
+            Extent last = extents.isEmpty() ? null : extents.getLast();
+            if (last != null && last.kind() == kind) {
+                extents.removeLast();
+                extents.add(Extent.of(last.offset(), last.length() + said.length(), kind));
+            } else {
+                extents.add(Extent.of(said.offset(), said.length(), kind));
+            }
+        }
+        return extents;
+    }
+
+    /// Only what reads as zeroes is a hole: of one that does not, the contents are not known.
+    private static Extent.Kind kind(long flags) {
+        if ((flags & NbdProtocol.STATE_ZERO) == 0) {
+            return Extent.Kind.DATA;
+        }
+        return (flags & NbdProtocol.STATE_HOLE) != 0 ? Extent.Kind.HOLE : Extent.Kind.ZERO;
+    }
+
+    /// Tells what a metadata context says about a range; the answer begins at `offset` and may stop
+    /// short of the end.
+    ///
+    /// @param context `base:allocation` or one of [RemoteOptions#contexts]
+    /// @throws BlockException if the server does not tell it, or fails
+    public List<StatusExtent> status(String context, long offset, long length)
+            throws BlockException {
+        return pick().status(context, offset, Math.min(rangeMax, length));
     }
 
     /// Sends a [#read]; the target's position does not move.

@@ -1,30 +1,76 @@
 package dev.lockstep.nbd.client;
 
 import dev.lockstep.nbd.NbdProtocol;
+import dev.lockstep.nbd.OptionReply;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.List;
+
 /// What a server said about its export during the handshake.
 ///
+/// @param name what the server calls it
+/// @param description the server's words about it; empty without any
 /// @param size in bytes
 /// @param flags `NbdProtocol.FLAG_*`
-/// @param minimumBlock every offset and length is a multiple of this; a power of two
-/// @param preferredBlock requests of multiples of this are cheapest; a power of two
-/// @param payloadMax the longest read or write in one request; a multiple of `minimumBlock`
-/// @param structured whether replies are structured
-/// @param allocationContext the id of `base:allocation` in BLOCK_STATUS, or null without it
+/// @param blockSizes what the server said about the sizes of requests, or null if nothing
+/// @param headers the style that was agreed on
+/// @param contexts the metadata contexts that were agreed on
 public record RemoteExport(
+        String name,
+        String description,
         long size,
         int flags,
-        int minimumBlock,
-        int preferredBlock,
-        int payloadMax,
-        boolean structured,
-        @Nullable Integer allocationContext) {
+        OptionReply.@Nullable InfoBlockSize blockSizes,
+        HeaderStyle headers,
+        List<OptionReply.MetaContext> contexts) {
+
+    private static final int PREFERRED_BLOCK_DEFAULT = 4096;
+
+    /// The longest range that the compact header of a request has room for.
+    private static final long COMPACT_LENGTH_MAX = 0xffff_ffffL;
 
     /// Whether a transmission flag is set.
     public boolean has(int flag) {
         return (flags & flag) != 0;
+    }
+
+    /// Every offset and length is a multiple of this many bytes; a power of two.
+    public int minimumBlock() {
+        return blockSizes == null ? 1 : blockSizes.minimum();
+    }
+
+    /// Requests of multiples of this many bytes are cheapest; a power of two.
+    public int preferredBlock() {
+        return blockSizes == null ? PREFERRED_BLOCK_DEFAULT : blockSizes.preferred();
+    }
+
+    /// The longest read or write in one request; a multiple of [#minimumBlock].
+    public int payloadMax() {
+        if (blockSizes == null) {
+            return NbdProtocol.PAYLOAD_BYTES_MAX;
+        }
+        long usable = Math.min(blockSizes.maximum(), NbdProtocol.PAYLOAD_BYTES_MAX);
+        return (int) (usable - usable % blockSizes.minimum());
+    }
+
+    /// The number by which replies name a metadata context, or null if it was not agreed on.
+    @Nullable Integer contextId(String context) {
+        for (OptionReply.MetaContext agreed : contexts) {
+            if (agreed.name().equals(context)) {
+                return agreed.id();
+            }
+        }
+        return null;
+    }
+
+    boolean hasContext(int id) {
+        for (OptionReply.MetaContext agreed : contexts) {
+            if (agreed.id() == id) {
+                return true;
+            }
+        }
+        return false;
     }
 
     /// Says why a request must not be sent to this export, or null if it may.
@@ -44,13 +90,17 @@ public record RemoteExport(
         if (offset < 0 || length <= 0 || offset > size - length) {
             return "the export ends at 0x%x".formatted(size);
         }
-        if (offset % minimumBlock != 0 || length % minimumBlock != 0) {
-            return "the server's block size is %d".formatted(minimumBlock);
+        if (offset % minimumBlock() != 0 || length % minimumBlock() != 0) {
+            return "the server's block size is %d".formatted(minimumBlock());
         }
         boolean hasPayload = command == NbdProtocol.CMD_READ || command == NbdProtocol.CMD_WRITE;
-        return hasPayload && length > payloadMax
-                ? "the server takes at most %d bytes at once".formatted(payloadMax)
-                : null;
+        long max = hasPayload ? payloadMax() : rangeMax();
+        return length > max ? "the server takes at most %d bytes at once".formatted(max) : null;
+    }
+
+    /// The longest range of a request without a payload.
+    private long rangeMax() {
+        return headers == HeaderStyle.EXTENDED ? Long.MAX_VALUE : COMPACT_LENGTH_MAX;
     }
 
     private boolean knows(int command) {
@@ -63,7 +113,7 @@ public record RemoteExport(
             case NbdProtocol.CMD_CACHE -> has(NbdProtocol.FLAG_SEND_CACHE);
             case NbdProtocol.CMD_WRITE_ZEROES ->
                     writable && has(NbdProtocol.FLAG_SEND_WRITE_ZEROES);
-            case NbdProtocol.CMD_BLOCK_STATUS -> allocationContext != null;
+            case NbdProtocol.CMD_BLOCK_STATUS -> !contexts.isEmpty();
             default -> false;
         };
     }
@@ -80,7 +130,11 @@ public record RemoteExport(
                             | (has(NbdProtocol.FLAG_SEND_FAST_ZERO)
                                     ? NbdProtocol.CMD_FLAG_FAST_ZERO
                                     : 0);
-            case NbdProtocol.CMD_BLOCK_STATUS -> NbdProtocol.CMD_FLAG_REQ_ONE;
+            case NbdProtocol.CMD_BLOCK_STATUS ->
+                    NbdProtocol.CMD_FLAG_REQ_ONE
+                            | (has(NbdProtocol.FLAG_BLOCK_STATUS_PAYLOAD)
+                                    ? NbdProtocol.CMD_FLAG_PAYLOAD_LEN
+                                    : 0);
             default -> 0;
         };
     }

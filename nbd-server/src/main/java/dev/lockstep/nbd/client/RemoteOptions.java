@@ -4,23 +4,24 @@ import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.NbdUri;
 
 import java.time.Duration;
+import java.util.List;
 
-/// How to reach an export and how long to be patient with it.
+/// How to reach an export, what to agree on with its server, and how long to be patient with it.
 ///
-/// @param address where the server listens
-/// @param export the export's name; empty for the server's default one
+/// @param uri where the server listens and the export's name: also what errors call it
 /// @param connections how many connections to open if the server says that a flush on one covers
 ///     all; otherwise one is opened
-/// @param connectDeadline how long connecting and the handshake may take together
-/// @param requestDeadline how long a request may be unanswered before the server counts as dead
 /// @param maxInFlight how many requests may be unanswered on one connection; more wait
+/// @param headers the newest style of headers to ask for
+/// @param contexts the names of the metadata contexts to ask for besides `base:allocation`
+/// @param patience how long to wait for what
 public record RemoteOptions(
-        Address address,
-        String export,
+        NbdUri uri,
         int connections,
-        Duration connectDeadline,
-        Duration requestDeadline,
-        int maxInFlight) {
+        int maxInFlight,
+        HeaderStyle headers,
+        List<String> contexts,
+        Patience patience) {
 
     /// More than 16 help no server that we know.
     static final int CONNECTIONS_MAX = 16;
@@ -28,50 +29,87 @@ public record RemoteOptions(
     /// A slot's number fits into the low 16 bits of a cookie, with room to spare.
     static final int IN_FLIGHT_MAX = 4096;
 
+    /// What every server must expect to be asked for at once, with `base:allocation`.
+    static final int CONTEXTS_MAX = 63;
+
     private static final int IN_FLIGHT_DEFAULT = 256;
-    private static final Duration CONNECT_DEADLINE = Duration.ofSeconds(10);
-    private static final Duration REQUEST_DEADLINE = Duration.ofSeconds(30);
 
     /// Checks the numbers.
     public RemoteOptions {
         check("connections", connections, CONNECTIONS_MAX);
         check("maxInFlight", maxInFlight, IN_FLIGHT_MAX);
-        if (!connectDeadline.isPositive() || !requestDeadline.isPositive()) {
-            throw new IllegalArgumentException("a deadline is longer than nothing");
-        }
+        check("1 + contexts", 1 + contexts.size(), 1 + CONTEXTS_MAX);
+        contexts = List.copyOf(contexts);
     }
 
     /// The defaults for an export: one connection, 10 s to connect, 30 s a request.
     public static RemoteOptions of(NbdUri uri) {
         return new RemoteOptions(
-                uri.address(),
-                uri.export(),
-                1,
-                CONNECT_DEADLINE,
-                REQUEST_DEADLINE,
-                IN_FLIGHT_DEFAULT);
+                uri, 1, IN_FLIGHT_DEFAULT, HeaderStyle.EXTENDED, List.of(), Patience.DEFAULT);
     }
 
     /// The same with another number of connections.
     public RemoteOptions withConnections(int count) {
-        return new RemoteOptions(
-                address, export, count, connectDeadline, requestDeadline, maxInFlight);
-    }
-
-    /// The same with other deadlines.
-    public RemoteOptions withDeadlines(Duration connect, Duration request) {
-        return new RemoteOptions(address, export, connections, connect, request, maxInFlight);
+        return new RemoteOptions(uri, count, maxInFlight, headers, contexts, patience);
     }
 
     /// The same with another number of requests in flight.
     public RemoteOptions withMaxInFlight(int count) {
-        return new RemoteOptions(
-                address, export, connections, connectDeadline, requestDeadline, count);
+        return new RemoteOptions(uri, connections, count, headers, contexts, patience);
     }
 
-    /// The export's URI: what errors call it.
-    public NbdUri uri() {
-        return new NbdUri(address, export);
+    /// The same with headers no newer than `newest`.
+    public RemoteOptions withHeaders(HeaderStyle newest) {
+        return new RemoteOptions(uri, connections, maxInFlight, newest, contexts, patience);
+    }
+
+    /// The same with other metadata contexts.
+    public RemoteOptions withContexts(List<String> names) {
+        return new RemoteOptions(uri, connections, maxInFlight, headers, names, patience);
+    }
+
+    /// The same with other waiting times.
+    public RemoteOptions withPatience(Patience times) {
+        return new RemoteOptions(uri, connections, maxInFlight, headers, contexts, times);
+    }
+
+    /// The same with other deadlines.
+    public RemoteOptions withDeadlines(Duration connect, Duration request) {
+        return withPatience(
+                new Patience(connect, request, patience.openTimeout(), patience.reconnectDelay()));
+    }
+
+    /// The same with another [Patience#openTimeout].
+    public RemoteOptions withOpenTimeout(Duration timeout) {
+        return withPatience(
+                new Patience(
+                        connectDeadline(), requestDeadline(), timeout, patience.reconnectDelay()));
+    }
+
+    /// The same with another [Patience#reconnectDelay].
+    public RemoteOptions withReconnectDelay(Duration delay) {
+        return withPatience(
+                new Patience(connectDeadline(), requestDeadline(), patience.openTimeout(), delay));
+    }
+
+    /// Where the server listens.
+    public Address address() {
+        return uri.address();
+    }
+
+    /// The export's name; empty for the server's default one.
+    public String export() {
+        return uri.export();
+    }
+
+    /// How long connecting and the handshake may take together.
+    public Duration connectDeadline() {
+        return patience.connectDeadline();
+    }
+
+    /// How long a request may be unanswered before the server counts as dead.
+    public Duration requestDeadline() {
+        return patience.requestDeadline();
     }
 
     private static void check(String name, int value, int max) {

@@ -2,14 +2,15 @@ package dev.lockstep.nbd.client;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
-import dev.lockstep.block.Extent;
 import dev.lockstep.block.Pending;
 import dev.lockstep.nbd.NbdProtocol;
 
 import org.jspecify.annotations.Nullable;
 
 import java.nio.ByteBuffer;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
@@ -31,6 +32,9 @@ final class Request implements Pending {
     private static final int SETTLED = 8;
     private static final int DONE = 16;
 
+    /// 64 TiB: more deadlines than this are no deadline.
+    private static final int PATIENCE_MAX = 64 << 10;
+
     /// How it ended.
     ///
     /// @param kind null for success
@@ -41,9 +45,9 @@ final class Request implements Pending {
     final int command;
     final int flags;
     final long offset;
-    final int length;
+    final long length;
 
-    /// The bytes to write or the room to read into; `length` of them remain at first.
+    /// The bytes to send or the room to read into. A read's or write's has `length` bytes.
     final @Nullable ByteBuffer payload;
 
     private final NbdConnection connection;
@@ -61,14 +65,19 @@ final class Request implements Pending {
 
     @Nullable String errorMessage;
     int errno;
-    List<Extent> extents = List.of();
+
+    /// By the number of the metadata context.
+    final Map<Integer, List<StatusExtent>> statuses = new HashMap<>(2);
+
+    /// How many metadata contexts the reply is to tell about.
+    int contextsAsked;
 
     Request(
             NbdConnection connection,
             int command,
             int flags,
             long offset,
-            int length,
+            long length,
             @Nullable ByteBuffer payload) {
         this.connection = connection;
         this.command = command;
@@ -76,6 +85,26 @@ final class Request implements Pending {
         this.offset = offset;
         this.length = length;
         this.payload = payload;
+    }
+
+    /// Whether its payload is sent.
+    boolean sendsPayload() {
+        return command == NbdProtocol.CMD_WRITE
+                || command == RAW
+                || (flags & NbdProtocol.CMD_FLAG_PAYLOAD_LEN) != 0;
+    }
+
+    /// The payload's length where the payload carries the range's, else that of the range.
+    long lengthOnTheWire() {
+        boolean carried =
+                command != NbdProtocol.CMD_WRITE && (flags & NbdProtocol.CMD_FLAG_PAYLOAD_LEN) != 0;
+        return carried && payload != null ? payload.remaining() : length;
+    }
+
+    /// How many deadlines it has: one for each GiB of a range, since a server may have to go
+    /// through all of it.
+    int patience() {
+        return Math.clamp(length >>> 30, 1, PATIENCE_MAX);
     }
 
     /// Whether a reply follows.
@@ -181,8 +210,6 @@ final class Request implements Pending {
                     case NbdProtocol.CMD_BLOCK_STATUS -> "extents";
                     default -> "command " + command;
                 };
-        return length == 0
-                ? name
-                : "%s of %d bytes at 0x%x".formatted(name, Integer.toUnsignedLong(length), offset);
+        return length == 0 ? name : "%s of %d bytes at 0x%x".formatted(name, length, offset);
     }
 }

@@ -14,6 +14,8 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.ByteBuffer;
+import java.util.HashMap;
+import java.util.Map;
 
 /// A server of one connection that does what a test tells it, however wrong. When the script has
 /// ended, it holds the connection open until the client hangs up.
@@ -42,9 +44,11 @@ final class FakeServer implements AutoCloseable {
                 });
     }
 
+    /// Asks for no newer headers than structured ones, which most scripts are about.
     RemoteOptions options() {
         return RemoteOptions.of(
-                new NbdUri(new Address.Tcp("127.0.0.1", listener.getLocalPort()), "x"));
+                        new NbdUri(new Address.Tcp("127.0.0.1", listener.getLocalPort()), "x"))
+                .withHeaders(HeaderStyle.STRUCTURED);
     }
 
     private void serve(Script script) {
@@ -67,13 +71,22 @@ final class FakeServer implements AutoCloseable {
     }
 
     /// A request as it came.
-    record Received(int flags, int command, long cookie, long offset, int length) {}
+    record Received(int flags, int command, long cookie, long offset, long length) {}
 
     /// The connection, with words for what servers say.
     static final class Wire {
         final DataInputStream in;
         final DataOutputStream out;
         private final Socket socket;
+
+        /// Whether extended headers were agreed.
+        private boolean extended;
+
+        /// The payload of the last request that had one.
+        byte[] payload = new byte[0];
+
+        /// Where each request begins: extended replies say it again.
+        final Map<Long, Long> offsets = new HashMap<>();
 
         Wire(Socket socket) throws IOException {
             this.socket = socket;
@@ -114,13 +127,11 @@ final class FakeServer implements AutoCloseable {
             while (true) {
                 int option = option();
                 switch (option) {
-                    case NbdProtocol.OPT_STRUCTURED_REPLY ->
-                            answer(
-                                    option,
-                                    structured
-                                            ? new OptionReply.Ack()
-                                            : new OptionReply.Refusal(
-                                                    NbdProtocol.REP_ERR_UNSUP, ""));
+                    case NbdProtocol.OPT_EXTENDED_HEADERS -> {
+                        extended = structured;
+                        accept(option, structured);
+                    }
+                    case NbdProtocol.OPT_STRUCTURED_REPLY -> accept(option, structured);
                     case NbdProtocol.OPT_SET_META_CONTEXT -> {
                         answer(
                                 option,
@@ -137,6 +148,11 @@ final class FakeServer implements AutoCloseable {
             }
         }
 
+        private void accept(int option, boolean accepted) throws IOException {
+            OptionReply no = new OptionReply.Refusal(NbdProtocol.REP_ERR_UNSUP, "");
+            answer(option, accepted ? new OptionReply.Ack() : no);
+        }
+
         /// Reads a request, the payload of a write included.
         Received request() throws IOException {
             in.readInt();
@@ -146,10 +162,15 @@ final class FakeServer implements AutoCloseable {
                             in.readUnsignedShort(),
                             in.readLong(),
                             in.readLong(),
-                            in.readInt());
-            if (received.command() == NbdProtocol.CMD_WRITE) {
-                in.readNBytes(received.length());
+                            extended ? in.readLong() : in.readInt());
+            boolean carries =
+                    extended
+                            ? (received.flags() & NbdProtocol.CMD_FLAG_PAYLOAD_LEN) != 0
+                            : received.command() == NbdProtocol.CMD_WRITE;
+            if (carries) {
+                payload = in.readNBytes((int) received.length());
             }
+            offsets.put(received.cookie(), received.offset());
             return received;
         }
 
@@ -167,11 +188,19 @@ final class FakeServer implements AutoCloseable {
         }
 
         void chunkHeader(int flags, int type, long cookie, int length) throws IOException {
-            out.writeInt(NbdProtocol.STRUCTURED_REPLY_MAGIC);
+            out.writeInt(
+                    extended
+                            ? NbdProtocol.EXTENDED_REPLY_MAGIC
+                            : NbdProtocol.STRUCTURED_REPLY_MAGIC);
             out.writeShort(flags);
             out.writeShort(type);
             out.writeLong(cookie);
-            out.writeInt(length);
+            if (extended) {
+                out.writeLong(offsets.getOrDefault(cookie, 0L));
+                out.writeLong(length);
+            } else {
+                out.writeInt(length);
+            }
             out.flush();
         }
 

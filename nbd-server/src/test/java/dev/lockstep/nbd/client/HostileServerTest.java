@@ -405,7 +405,7 @@ class HostileServerTest {
             assertEquals(77, received.get().command());
             assertEquals(0x8001, received.get().flags());
             assertEquals(-5, received.get().offset());
-            assertEquals(-1, received.get().length());
+            assertEquals(-1L, received.get().length());
         }
     }
 }

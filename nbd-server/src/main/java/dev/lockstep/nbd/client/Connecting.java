@@ -1,0 +1,110 @@
+package dev.lockstep.nbd.client;
+
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.nbd.Address;
+
+import java.io.IOException;
+import java.net.SocketException;
+import java.net.StandardSocketOptions;
+import java.nio.channels.Channel;
+import java.nio.channels.SocketChannel;
+import java.nio.channels.UnresolvedAddressException;
+import java.nio.file.Files;
+
+/// Makes connections, in time, and says in words for people what went wrong.
+final class Connecting {
+    private Connecting() {}
+
+    /// What is done while the clock runs.
+    interface Step<T> {
+        T run() throws IOException;
+    }
+
+    /// What is said on a new connection.
+    interface Talk<T> {
+        T over(Link link) throws IOException;
+    }
+
+    /// Connects and talks, both within [RemoteOptions#connectDeadline]. The socket is closed if
+    /// that fails.
+    static <T> T within(RemoteOptions options, Talk<T> talk) throws BlockException {
+        SocketChannel socket;
+        try {
+            socket = options.address().openSocket();
+        } catch (IOException e) {
+            throw explained(options, Kind.GONE, e);
+        }
+        try {
+            return inTime(
+                    options,
+                    socket,
+                    () -> {
+                        connect(options.address(), socket);
+                        return talk.over(Link.of(socket));
+                    });
+        } catch (BlockException e) {
+            NbdConnection.closeQuietly(socket);
+            throw e;
+        }
+    }
+
+    /// Takes a step within [RemoteOptions#connectDeadline]. The channel is closed if that fails,
+    /// unless with a [BlockException], which is a server's proper refusal.
+    static <T> T inTime(RemoteOptions options, Channel channel, Step<T> step)
+            throws BlockException {
+        Deadline deadline = new Deadline(options.connectDeadline(), channel);
+        try (deadline) {
+            return step.run();
+        } catch (IOException | UnresolvedAddressException e) {
+            if (!(e instanceof BlockException)) {
+                NbdConnection.closeQuietly(channel);
+            }
+            if (deadline.hasExpired()) {
+                throw new BlockException(
+                        Kind.TIMEOUT,
+                        "%s: no answer within %s ms; is it an NBD server, and is it well?"
+                                .formatted(options.uri(), options.connectDeadline().toMillis()),
+                        e);
+            }
+            throw explained(options, e instanceof BlockException b ? b.kind() : Kind.GONE, e);
+        }
+    }
+
+    private static void connect(Address address, SocketChannel socket) throws IOException {
+        try {
+            socket.connect(address.socketAddress());
+        } catch (SocketException e) {
+            throw new SocketException("%s: %s".formatted(words(e), advice(address)));
+        }
+        if (address instanceof Address.Tcp) {
+            socket.setOption(StandardSocketOptions.TCP_NODELAY, true);
+        }
+    }
+
+    private static String advice(Address address) {
+        return switch (address) {
+            case Address.Unix(var path) when !Files.exists(path) ->
+                    "there is no socket %s; start the server, or correct the path".formatted(path);
+            case Address.Unix(var path) when !Files.isWritable(path) ->
+                    "you may not use the socket %s; ask for the permission".formatted(path);
+            case Address.Unix(var path) ->
+                    "no server listens on the socket %s; start it".formatted(path);
+            case Address.Tcp tcp ->
+                    "no connection to %s; start the server there, or correct the host and port"
+                            .formatted(tcp);
+        };
+    }
+
+    private static BlockException explained(RemoteOptions options, Kind kind, Exception why) {
+        String reason =
+                why instanceof UnresolvedAddressException
+                        ? "its host is not known; correct the name, or write the address"
+                        : words(why);
+        return new BlockException(kind, "%s: %s".formatted(options.uri(), reason), why);
+    }
+
+    static String words(Exception why) {
+        return why.getMessage() == null ? why.toString() : why.getMessage();
+    }
+}
