@@ -81,5 +81,5 @@ public abstract class FilterDevice implements BlockDevice {
 
     /// Does nothing: the child belongs to who opened it.
     @Override
-    public void close() {}
+    public void close() throws BlockException {}
 }
