@@ -12,16 +12,27 @@ import java.nio.charset.StandardCharsets;
 /// @param root the edge through which every request of every client goes. It belongs to this
 ///     export alone, so that shutting it stops the clients and nothing else; a read-only export has
 ///     a [Gate#readOnly] one
-public record Export(String name, String description, Gate root) {
+/// @param tlsOnly whether only clients that use TLS may use it, or learn of it
+public record Export(String name, String description, Gate root, boolean tlsOnly) {
     /// Checks that both strings fit the protocol.
     public Export {
         requireShort("name", name);
         requireShort("description", description);
     }
 
+    /// An export that needs no TLS.
+    public Export(String name, String description, Gate root) {
+        this(name, description, root, false);
+    }
+
     /// An export without a description.
     public Export(String name, Gate root) {
         this(name, "", root);
+    }
+
+    /// The same for clients that use TLS alone.
+    public Export withTlsOnly() {
+        return new Export(name, description, root, true);
     }
 
     /// Whether writing is refused.

@@ -16,8 +16,14 @@ public interface Exports {
 
     /// It may not.
     ///
+    /// @param errorReply `NbdProtocol.REP_ERR_*`
     /// @param reason one sentence for the client's user
-    record Refused(String reason) implements Answer {}
+    record Refused(int errorReply, String reason) implements Answer {
+        /// There is no such export.
+        public Refused(String reason) {
+            this(NbdProtocol.REP_ERR_UNKNOWN, reason);
+        }
+    }
 
     /// Answers a client that asks for `name`.
     Answer resolve(String name);

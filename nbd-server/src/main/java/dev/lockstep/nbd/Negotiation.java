@@ -15,8 +15,10 @@ import java.util.Set;
 /// |---|---|---|
 /// | [AwaitingFlags] | the client's flags | [Haggling], or [Closed] if one is unknown |
 /// | [Haggling] | any number of options | itself |
+/// | | STARTTLS, once | [StartingTls] |
 /// | | GO or EXPORT_NAME that is granted | [Transmission] |
 /// | | ABORT; EXPORT_NAME that is refused | [Closed] |
+/// | [StartingTls] | TLS is there | [Haggling], with nothing agreed on |
 /// | [Transmission] | requests; the handshake is over | |
 /// | [Closed] | nothing: the replies are sent, then the server hangs up | |
 ///
@@ -26,12 +28,24 @@ import java.util.Set;
 /// @param exports answers which exports there are
 /// @param manyConnections whether an export may be used by more than one connection at a time
 /// @param degradations what this server does without
-public record Negotiation(Exports exports, boolean manyConnections, Set<Degradation> degradations) {
+/// @param tls what is said of TLS
+public record Negotiation(
+        Exports exports, boolean manyConnections, Set<Degradation> degradations, Tls tls) {
     private static final int HANDSHAKE_FLAGS =
             NbdProtocol.FLAG_FIXED_NEWSTYLE | NbdProtocol.FLAG_NO_ZEROES;
 
     /// The number by which BLOCK_STATUS calls `base:allocation`.
     public static final int BASE_ALLOCATION_ID = 1;
+
+    /// The specification's modes of TLS.
+    public enum Tls {
+        /// NOTLS: there is none.
+        OFF,
+        /// OPTIONALTLS, and SELECTIVETLS as soon as one of the exports needs TLS.
+        ALLOWED,
+        /// FORCEDTLS: nothing else is talked about before.
+        REQUIRED
+    }
 
     /// Where a handshake stands.
     public sealed interface State {}
@@ -41,6 +55,9 @@ public record Negotiation(Exports exports, boolean manyConnections, Set<Degradat
 
     /// Options are exchanged.
     public record Haggling(Agreement agreed) implements State {}
+
+    /// The consent to TLS is on its way: what the client sent before TLS does not count after it.
+    public record StartingTls(boolean noZeroes) implements State {}
 
     /// The handshake is over, requests follow.
     ///
@@ -60,21 +77,23 @@ public record Negotiation(Exports exports, boolean manyConnections, Set<Degradat
     /// What both sides have agreed on so far.
     ///
     /// @param fixedNewstyle the client knows how to read errors
+    /// @param tls everything goes through TLS
     /// @param noZeroes the padding after EXPORT_NAME is left out
     /// @param structuredReplies answers are in chunks
     /// @param allocationOf the export whose `base:allocation` the client selected, or null
     public record Agreement(
             boolean fixedNewstyle,
+            boolean tls,
             boolean noZeroes,
             boolean structuredReplies,
             @Nullable String allocationOf) {
 
         Agreement withStructuredReplies() {
-            return new Agreement(fixedNewstyle, noZeroes, true, allocationOf);
+            return new Agreement(fixedNewstyle, tls, noZeroes, true, allocationOf);
         }
 
         Agreement withAllocationOf(@Nullable String export) {
-            return new Agreement(fixedNewstyle, noZeroes, structuredReplies, export);
+            return new Agreement(fixedNewstyle, tls, noZeroes, structuredReplies, export);
         }
     }
 
@@ -83,6 +102,9 @@ public record Negotiation(Exports exports, boolean manyConnections, Set<Degradat
 
     /// The four bytes that follow the greeting.
     public record ClientFlags(int flags) implements Message {}
+
+    /// The TLS that was to begin has begun, and the client is one that may come in.
+    public record TlsBegun() implements Message {}
 
     /// One option.
     public record Asked(Option option) implements Message {}
@@ -104,9 +126,9 @@ public record Negotiation(Exports exports, boolean manyConnections, Set<Degradat
     /// @param replies to be sent, in this order
     public record Step(State next, List<Reply> replies) {}
 
-    /// The whole of the protocol.
+    /// The whole of the protocol but TLS.
     public Negotiation(Exports exports, boolean manyConnections) {
-        this(exports, manyConnections, Set.of());
+        this(exports, manyConnections, Set.of(), Tls.OFF);
     }
 
     /// What the greeting offers.
@@ -130,6 +152,12 @@ public record Negotiation(Exports exports, boolean manyConnections, Set<Degradat
                     message instanceof Asked(Option option)
                             ? option(agreed, Degradation.understood(degradations, option))
                             : closed("the client's flags a second time");
+            case StartingTls(boolean noZeroes) ->
+                    message instanceof TlsBegun
+                            ? new Step(
+                                    new Haggling(new Agreement(true, true, noZeroes, false, null)),
+                                    List.of())
+                            : closed("an option between STARTTLS and TLS");
             case Transmission _ -> closed("an option after the handshake");
             case Closed _ -> new Step(state, List.of());
         };
@@ -144,6 +172,7 @@ public record Negotiation(Exports exports, boolean manyConnections, Set<Degradat
                 new Haggling(
                         new Agreement(
                                 (flags & NbdProtocol.FLAG_C_FIXED_NEWSTYLE) != 0,
+                                false,
                                 (flags & NbdProtocol.FLAG_C_NO_ZEROES) != 0,
                                 false,
                                 null)),
@@ -153,6 +182,15 @@ public record Negotiation(Exports exports, boolean manyConnections, Set<Degradat
     private Step option(Agreement agreed, Option option) {
         if (!agreed.fixedNewstyle && option.code() != NbdProtocol.OPT_EXPORT_NAME) {
             return closed("an option that needs fixed newstyle, which the client did not set");
+        }
+        if (tls == Tls.REQUIRED && !agreed.tls && !precedesTls(option)) {
+            return option.code() == NbdProtocol.OPT_EXPORT_NAME
+                    ? closed("EXPORT_NAME before TLS")
+                    : refuse(
+                            agreed,
+                            option.code(),
+                            NbdProtocol.REP_ERR_TLS_REQD,
+                            "this server speaks of nothing before STARTTLS");
         }
         return switch (option) {
             case Option.ExportName(String name) -> exportName(agreed, name);
@@ -171,12 +209,7 @@ public record Negotiation(Exports exports, boolean manyConnections, Set<Degradat
                     listContexts(agreed, option.code(), export, queries);
             case Option.SetMetaContext(String export, List<String> queries) ->
                     setContexts(agreed.withAllocationOf(null), option.code(), export, queries);
-            case Option.StartTls _ ->
-                    refuse(
-                            agreed,
-                            option.code(),
-                            NbdProtocol.REP_ERR_UNSUP,
-                            "this server does not speak TLS");
+            case Option.StartTls _ -> startTls(agreed, option.code());
             case Option.Unknown(int code) ->
                     refuse(
                             agreed,
@@ -197,9 +230,41 @@ public record Negotiation(Exports exports, boolean manyConnections, Set<Degradat
         };
     }
 
+    private static boolean precedesTls(Option option) {
+        return option.code() == NbdProtocol.OPT_STARTTLS || option.code() == NbdProtocol.OPT_ABORT;
+    }
+
+    private Step startTls(Agreement agreed, int code) {
+        if (agreed.tls) {
+            return refuse(agreed, code, NbdProtocol.REP_ERR_INVALID, "TLS has begun already");
+        }
+        return tls == Tls.OFF
+                ? refuse(agreed, code, NbdProtocol.REP_ERR_UNSUP, "this server speaks no TLS")
+                : new Step(
+                        new StartingTls(agreed.noZeroes),
+                        List.of(new ToOption(code, new OptionReply.Ack())));
+    }
+
+    /// Finds an export, and in SELECTIVETLS hides from a client without TLS whether there is one
+    /// that it could use with TLS.
+    private Exports.Answer resolve(Agreement agreed, String name) {
+        Exports.Answer answer = exports.resolve(name);
+        boolean hidden =
+                !agreed.tls
+                        && (answer instanceof Found(Export export)
+                                ? export.tlsOnly()
+                                : exports.list().stream().anyMatch(Export::tlsOnly));
+        if (!hidden) {
+            return answer;
+        }
+        return tls == Tls.OFF
+                ? new Refused("an export that needs TLS, which this server does not speak")
+                : new Refused(NbdProtocol.REP_ERR_TLS_REQD, "begin TLS to learn of this export");
+    }
+
     private Step exportName(Agreement agreed, String name) {
-        return switch (exports.resolve(name)) {
-            case Refused(String reason) -> closed(reason);
+        return switch (resolve(agreed, name)) {
+            case Refused(_, String reason) -> closed(reason);
             case Found(Export export) ->
                     new Step(
                             transmission(agreed, export, name),
@@ -214,7 +279,9 @@ public record Negotiation(Exports exports, boolean manyConnections, Set<Degradat
     private Step list(Agreement agreed, int code) {
         List<OptionReply> replies = new ArrayList<>();
         for (Export export : exports.list()) {
-            replies.add(new OptionReply.Server(export.name(), export.description()));
+            if (agreed.tls || !export.tlsOnly()) {
+                replies.add(new OptionReply.Server(export.name(), export.description()));
+            }
         }
         replies.add(new OptionReply.Ack());
         return stay(agreed, code, replies.toArray(OptionReply[]::new));
@@ -222,9 +289,9 @@ public record Negotiation(Exports exports, boolean manyConnections, Set<Degradat
 
     private Step info(Agreement agreed, int code, String name, List<Integer> items) {
         Export export;
-        switch (exports.resolve(name)) {
-            case Refused(String reason) -> {
-                return refuse(agreed, code, NbdProtocol.REP_ERR_UNKNOWN, reason);
+        switch (resolve(agreed, name)) {
+            case Refused(int errorReply, String reason) -> {
+                return refuse(agreed, code, errorReply, reason);
             }
             case Found(Export found) -> export = found;
         }
@@ -297,8 +364,8 @@ public record Negotiation(Exports exports, boolean manyConnections, Set<Degradat
                     NbdProtocol.REP_ERR_INVALID,
                     "metadata contexts need structured replies, which were not agreed on");
         }
-        return exports.resolve(export) instanceof Refused(String reason)
-                ? refuse(agreed, code, NbdProtocol.REP_ERR_UNKNOWN, reason)
+        return resolve(agreed, export) instanceof Refused(int errorReply, String reason)
+                ? refuse(agreed, code, errorReply, reason)
                 : null;
     }
 

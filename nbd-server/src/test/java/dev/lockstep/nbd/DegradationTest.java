@@ -143,7 +143,7 @@ class DegradationTest {
     }
 
     private Negotiation without(Degradation degradation) {
-        return new Negotiation(Exports.of(disk), true, Set.of(degradation));
+        return new Negotiation(Exports.of(disk), true, Set.of(degradation), Negotiation.Tls.OFF);
     }
 
     private static State structured(Negotiation negotiation) {

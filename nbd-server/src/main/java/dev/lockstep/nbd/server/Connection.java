@@ -12,6 +12,8 @@ import org.slf4j.LoggerFactory;
 import java.io.IOException;
 import java.util.concurrent.CountDownLatch;
 
+import javax.net.ssl.SSLException;
+
 /// One client from its acceptance until its socket is closed and its last request is done.
 final class Connection {
     private static final Logger LOG = LoggerFactory.getLogger(Connection.class);
@@ -60,9 +62,15 @@ final class Connection {
         channel.close();
     }
 
+    /// Hangs up because the peer may not come in, which whoever set that up should hear of.
+    void refuse(String reason) {
+        LOG.info("{}: {}", this, reason);
+        channel.close();
+    }
+
     /// Hangs up because of a failure; a peer that just went away is not worth a word.
     void drop(Throwable cause) {
-        if (cause instanceof IOException) {
+        if (cause instanceof IOException || cause.getCause() instanceof SSLException) {
             LOG.debug("{}: {}", this, cause.toString());
         } else {
             LOG.warn("{}: dropped", this, cause);

@@ -1,5 +1,6 @@
 package dev.lockstep.nbd.server;
 
+import dev.lockstep.nbd.Exports;
 import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.Negotiation;
 import dev.lockstep.nbd.Negotiation.Message;
@@ -9,6 +10,8 @@ import dev.lockstep.nbd.Negotiation.Step;
 import dev.lockstep.nbd.Negotiation.Transmission;
 import dev.lockstep.nbd.OptionCodec;
 import dev.lockstep.nbd.OptionReplyCodec;
+import dev.lockstep.nbd.tls.ServerTls;
+import dev.lockstep.nbd.tls.TlsIdentity;
 
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
@@ -17,11 +20,18 @@ import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.socket.ChannelInputShutdownEvent;
 import io.netty.handler.codec.ByteToMessageDecoder;
+import io.netty.handler.ssl.SslHandler;
+import io.netty.handler.ssl.SslHandshakeCompletionEvent;
 
+import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+
+import javax.net.ssl.SSLEngine;
 
 /// The handshake of one connection: bytes to messages, [Negotiation] for the decisions, replies to
 /// bytes. When an export is chosen a [TransmissionHandler] takes its place, and the bytes that are
@@ -30,18 +40,29 @@ final class HandshakeHandler extends ByteToMessageDecoder {
     /// Replies that wait for the client to read them; past this it is not listened to.
     private static final int UNREAD_BYTES_MAX = 256 << 10;
 
+    /// How long a client may take to read the end of its TLS.
+    private static final int FAREWELL_MILLIS = 1000;
+
     private final Connection connection;
     private final Negotiation negotiation;
     private final Duration deadline;
+    private final @Nullable ServerTls tls;
     private State state;
 
     /// Data still to be thrown away of an option that is too long.
     private long skip;
 
-    HandshakeHandler(Connection connection, Negotiation negotiation, Duration deadline) {
+    HandshakeHandler(Connection connection, Exports exports, ServerOptions options) {
         this.connection = connection;
-        this.negotiation = negotiation;
-        this.deadline = deadline;
+        this.tls = options.tls();
+        Negotiation.Tls mode =
+                tls == null
+                        ? Negotiation.Tls.OFF
+                        : tls.required() ? Negotiation.Tls.REQUIRED : Negotiation.Tls.ALLOWED;
+        this.negotiation =
+                new Negotiation(
+                        exports, options.maxConnections() > 1, options.degradations(), mode);
+        this.deadline = options.handshakeDeadline();
         this.state = negotiation.start();
     }
 
@@ -75,6 +96,8 @@ final class HandshakeHandler extends ByteToMessageDecoder {
     public void userEventTriggered(ChannelHandlerContext context, Object event) throws Exception {
         if (event == ChannelInputShutdownEvent.INSTANCE || event == Connection.Finish.INSTANCE) {
             context.close();
+        } else if (event instanceof SslHandshakeCompletionEvent completion) {
+            tlsEnded(context, completion);
         } else {
             super.userEventTriggered(context, event);
         }
@@ -105,6 +128,10 @@ final class HandshakeHandler extends ByteToMessageDecoder {
                 }
             }
             case Negotiation.Haggling _ -> decodeOption(context, in);
+            case Negotiation.StartingTls _ -> {
+                state = new Negotiation.Closed("bytes in the clear");
+                connection.drop("it sent something between STARTTLS and TLS");
+            }
             case Negotiation.Transmission _ -> {}
             case Negotiation.Closed _ -> in.skipBytes(in.readableBytes());
         }
@@ -138,12 +165,18 @@ final class HandshakeHandler extends ByteToMessageDecoder {
         Channel channel = context.channel();
         Step step = negotiation.step(state, message);
         state = step.next();
-        step.replies().forEach(reply -> context.write(encode(reply)));
-        context.flush();
+        ServerTls using = tls;
+        if (state instanceof Negotiation.StartingTls && using != null) {
+            startTls(context, using, step.replies());
+            return;
+        }
+        send(context, step.replies());
         if (state instanceof Transmission transmission) {
             connection.uses(transmission.export());
             TransmissionHandler next = new TransmissionHandler(connection, channel, transmission);
-            connection.receiver().use(next);
+            if (channel.pipeline().get(SslHandler.class) == null) {
+                connection.receiver().use(next);
+            }
             context.pipeline().replace(this, null, next);
             channel.config().setAutoRead(true);
         } else if (state instanceof Negotiation.Closed) {
@@ -151,6 +184,59 @@ final class HandshakeHandler extends ByteToMessageDecoder {
         } else if (channel.isActive() && channel.bytesBeforeWritable() > UNREAD_BYTES_MAX) {
             connection.drop("it does not read the replies to its options");
         }
+    }
+
+    private static void send(ChannelHandlerContext context, List<Reply> replies) {
+        replies.forEach(reply -> context.write(encode(reply)));
+        context.flush();
+    }
+
+    /// Makes an engine where files may be read, and only then answers.
+    private void startTls(ChannelHandlerContext context, ServerTls using, List<Reply> replies) {
+        context.channel().config().setAutoRead(false);
+        Thread.startVirtualThread(
+                () -> {
+                    try {
+                        SSLEngine engine = using.credentials().newEngine(null);
+                        context.executor().execute(() -> startTls(context, engine, replies));
+                    } catch (IOException | RuntimeException e) {
+                        connection.drop(e);
+                    }
+                });
+    }
+
+    private static void startTls(
+            ChannelHandlerContext context, SSLEngine engine, List<Reply> replies) {
+        if (context.isRemoved()) {
+            return;
+        }
+        send(context, replies);
+        SslHandler handler = new SslHandler(engine, Thread::startVirtualThread);
+        handler.setHandshakeTimeoutMillis(0); // ours covers it
+        handler.setCloseNotifyFlushTimeoutMillis(FAREWELL_MILLIS);
+        context.pipeline().addFirst(handler);
+        context.channel().config().setAutoRead(true);
+    }
+
+    private void tlsEnded(ChannelHandlerContext context, SslHandshakeCompletionEvent completion) {
+        SslHandler handler = context.pipeline().get(SslHandler.class);
+        ServerTls using = tls;
+        if (!completion.isSuccess() || handler == null || using == null) {
+            connection.refuse("TLS did not come about: " + reason(completion.cause()));
+            return;
+        }
+        String identity = TlsIdentity.of(handler.engine());
+        if (!using.authorization().allows(identity)) {
+            connection.refuse("the client '%s' is not authorized".formatted(identity));
+            return;
+        }
+        take(context, new Negotiation.TlsBegun());
+    }
+
+    private static String reason(Throwable cause) {
+        return cause == null || cause.getMessage() == null
+                ? String.valueOf(cause)
+                : cause.getMessage();
     }
 
     private static ByteBuf encode(Reply reply) {

@@ -3,7 +3,6 @@ package dev.lockstep.nbd.server;
 import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.Export;
 import dev.lockstep.nbd.Exports;
-import dev.lockstep.nbd.Negotiation;
 
 import io.netty.channel.Channel;
 import io.netty.channel.ChannelFuture;
@@ -309,12 +308,7 @@ public final class NbdServer implements AutoCloseable {
         protected void initChannel(Channel channel) {
             Connection connection = new Connection(NbdServer.this, channel);
             connections.add(connection);
-            Negotiation negotiation =
-                    new Negotiation(exports, options.maxConnections() > 1, options.degradations());
-            channel.pipeline()
-                    .addLast(
-                            new HandshakeHandler(
-                                    connection, negotiation, options.handshakeDeadline()));
+            channel.pipeline().addLast(new HandshakeHandler(connection, exports, options));
         }
     }
 }

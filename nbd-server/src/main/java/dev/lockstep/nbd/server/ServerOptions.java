@@ -2,6 +2,9 @@ package dev.lockstep.nbd.server;
 
 import dev.lockstep.nbd.Degradation;
 import dev.lockstep.nbd.NbdProtocol;
+import dev.lockstep.nbd.tls.ServerTls;
+
+import org.jspecify.annotations.Nullable;
 
 import java.time.Duration;
 import java.util.Set;
@@ -15,12 +18,14 @@ import java.util.Set;
 /// @param spin how long an event loop keeps polling after it had work before it sleeps: it buys
 ///     the shorter wake-up of a client that has few requests in flight with processor time
 /// @param degradations what this server does without, to test clients
+/// @param tls how TLS is spoken, or null where it is not
 public record ServerOptions(
         int maxConnections,
         int eventLoops,
         Duration handshakeDeadline,
         Duration spin,
-        Set<Degradation> degradations) {
+        Set<Degradation> degradations,
+        @Nullable ServerTls tls) {
     /// Far more than any client opens; each costs a file descriptor and a few KiB while idle.
     public static final int CONNECTIONS_DEFAULT = 1000;
 
@@ -37,7 +42,8 @@ public record ServerOptions(
                     1,
                     NbdProtocol.HANDSHAKE_DEADLINE,
                     Duration.ZERO,
-                    Set.of());
+                    Set.of(),
+                    null);
 
     /// Checks the numbers.
     public ServerOptions {
@@ -50,26 +56,33 @@ public record ServerOptions(
 
     /// The same with another limit of connections.
     public ServerOptions withMaxConnections(int limit) {
-        return new ServerOptions(limit, eventLoops, handshakeDeadline, spin, degradations);
+        return new ServerOptions(limit, eventLoops, handshakeDeadline, spin, degradations, tls);
     }
 
     /// The same with another number of event loops.
     public ServerOptions withEventLoops(int loops) {
-        return new ServerOptions(maxConnections, loops, handshakeDeadline, spin, degradations);
+        return new ServerOptions(maxConnections, loops, handshakeDeadline, spin, degradations, tls);
     }
 
     /// The same with another deadline for handshakes.
     public ServerOptions withHandshakeDeadline(Duration deadline) {
-        return new ServerOptions(maxConnections, eventLoops, deadline, spin, degradations);
+        return new ServerOptions(maxConnections, eventLoops, deadline, spin, degradations, tls);
     }
 
     /// The same with another time to spin.
     public ServerOptions withSpin(Duration time) {
-        return new ServerOptions(maxConnections, eventLoops, handshakeDeadline, time, degradations);
+        return new ServerOptions(
+                maxConnections, eventLoops, handshakeDeadline, time, degradations, tls);
     }
 
     /// The same without some of the protocol.
     public ServerOptions without(Set<Degradation> these) {
-        return new ServerOptions(maxConnections, eventLoops, handshakeDeadline, spin, these);
+        return new ServerOptions(maxConnections, eventLoops, handshakeDeadline, spin, these, tls);
+    }
+
+    /// The same with TLS, or with null without.
+    public ServerOptions withTls(@Nullable ServerTls how) {
+        return new ServerOptions(
+                maxConnections, eventLoops, handshakeDeadline, spin, degradations, how);
     }
 }
