@@ -42,13 +42,15 @@ final class InlineIo {
     private final boolean structured;
     private final Input input;
     private final Outbox outbox;
+    private final LoopBuffers loop;
     private int bytesOfTick;
 
-    InlineIo(Gate gate, boolean structured, Input input, Outbox outbox) {
+    InlineIo(Gate gate, boolean structured, Input input, Outbox outbox, LoopBuffers loop) {
         this.gate = gate;
         this.structured = structured;
         this.input = input;
         this.outbox = outbox;
+        this.loop = loop;
     }
 
     void tickEnds() {
@@ -124,5 +126,6 @@ final class InlineIo {
         header.offset += length;
         header.length -= length;
         bytesOfTick += length;
+        loop.countRequest();
     }
 }

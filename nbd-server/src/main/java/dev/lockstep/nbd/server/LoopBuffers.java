@@ -45,11 +45,26 @@ final class LoopBuffers {
     final Shared headerInput = new Shared(HEADER_INPUT_BYTES);
     private final ArrayDeque<Shared> spares = new ArrayDeque<>(SPARES_MAX);
 
+    /// Pieces done inline since the loop last asked.
+    private int requests;
+
     private LoopBuffers() {}
 
     /// Those of the loop that runs the calling thread.
     static LoopBuffers current() {
         return CURRENT.get();
+    }
+
+    /// A request, or a piece of one, was done on this loop.
+    void countRequest() {
+        requests++;
+    }
+
+    /// Returns how many were counted, and counts from none again.
+    int takeRequests() {
+        int taken = requests;
+        requests = 0;
+        return taken;
     }
 
     Shared takeReplies() {

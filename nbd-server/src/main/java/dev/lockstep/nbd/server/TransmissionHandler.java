@@ -96,7 +96,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         LoopBuffers buffers = LoopBuffers.current();
         this.input = new Input(channel, buffers);
         this.outbox = new Outbox(channel, buffers, this);
-        this.inline = new InlineIo(gate, structured, input, outbox);
+        this.inline = new InlineIo(gate, structured, input, outbox, buffers);
         this.allowance = connection.newAllowance();
     }
 

@@ -105,7 +105,7 @@ final class Transport {
         }
         return options.spin().isZero()
                 ? EpollIoHandler.newFactory()
-                : EpollIoHandler.newFactory(0, () -> new SpinThenSleep(options.spin()));
+                : EpollIoHandler.newFactory(0, () -> new LoopPacing(options.spin()));
     }
 
     private Class<? extends ServerChannel> channelType(Address address) {
