@@ -32,8 +32,8 @@ public final class FileDevice implements BlockDevice, SharedAlignment {
     private static final int READ_NOW_MAX_BYTES = 1 << 20;
 
     /// The most that is written on a thread that must not block. The page cache takes memory for it
-    /// and locks the file meanwhile.
-    private static final int WRITE_NOW_MAX_BYTES = 64 << 10;
+    /// and locks the file meanwhile; copying this much takes some 50 us.
+    private static final int WRITE_NOW_MAX_BYTES = 256 << 10;
 
     /// A page that is only partly written may have to be read first.
     private static final int PAGE_MASK = FileSpace.PAGE_BYTES - 1;

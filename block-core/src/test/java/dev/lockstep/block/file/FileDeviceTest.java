@@ -112,7 +112,7 @@ class FileDeviceTest {
             assertArrayEquals(bytes(4096), read(device, 8192, 4096));
             assertFalse(device.writeNow(8192 + 512, pattern(4096)), "begins inside a page");
             assertFalse(device.writeNow(8192, pattern(512)), "ends inside a page");
-            assertFalse(device.writeNow(0, pattern(128 << 10)), "is too long");
+            assertFalse(device.writeNow(0, pattern(512 << 10)), "is too long");
         }
     }
 

@@ -7,22 +7,29 @@ import dev.lockstep.nbd.server.LoopBuffers.Shared;
 
 import io.netty.buffer.ByteBuf;
 
-import java.nio.ByteBuffer;
-
 /// The reads and writes of one connection that its event loop carries out itself, because the
 /// device need not wait for them. Confined to that loop.
 ///
-/// A large read is done in pieces, each in the loop's own buffer, which stays in the core's cache
-/// on the way from the device to the socket. What the device does not do at once is left, and the
-/// header then says what remains. A write is done in one piece, once its payload is whole: of a
-/// write that is cut off nothing reaches the device.
+/// A large one is done in pieces, each in the loop's own buffer, which stays in the core's cache
+/// from the device to the socket or back: that costs half of what a buffer as large as the request
+/// does. What the device does not do at once is left, and the header then says what remains. So of
+/// a write that is cut off its first pages may have reached the device, as of any write that was
+/// not acknowledged.
 final class InlineIo {
     /// The most that is done in one piece, about 50 us of copying: whole pages that fill a buffer
     /// of the loop but for the page with the headers.
     static final int PIECE_BYTES = LoopBuffers.REPLY_BYTES - 4096;
 
-    /// The largest write that is tried, the most that a file writes at once.
-    private static final int WRITE_BYTES_MAX = 64 << 10;
+    /// A piece of a write is at least this much, or all that remains: less would cost more calls
+    /// than waiting for the socket to give more.
+    private static final int WRITE_PIECE_BYTES_MIN = 64 << 10;
+
+    /// A piece of a write that is not the last ends with a page, since a device takes whole pages.
+    private static final int PAGE_MASK = 4096 - 1;
+
+    /// A large write that is declined has been copied once too often; so these many that follow it
+    /// are not tried.
+    private static final int LARGE_WRITES_SPARED = 16;
 
     /// What one connection may do on the event loop before the others have their turn, the piece
     /// that goes beyond it included.
@@ -44,6 +51,7 @@ final class InlineIo {
     private final Outbox outbox;
     private final LoopBuffers loop;
     private int bytesOfTick;
+    private int largeWritesSpared;
 
     InlineIo(Gate gate, boolean structured, Input input, Outbox outbox, LoopBuffers loop) {
         this.gate = gate;
@@ -98,27 +106,42 @@ final class InlineIo {
 
     /// Whether the payload of the request goes to a buffer of its own.
     boolean spares(RequestHeader header) {
-        return header.type == NbdProtocol.CMD_WRITE && header.length > WRITE_BYTES_MAX;
+        return header.type == NbdProtocol.CMD_WRITE
+                && header.length > PIECE_BYTES
+                && (header.isFua() || largeWritesSpared > 0);
     }
 
-    /// Writes straight from what the socket gave.
+    /// Writes one piece straight from what the socket gave, and replies after the last.
     Outcome write(RequestHeader header, ByteBuf bytes) throws BlockException {
-        int length = (int) header.length;
-        if (spares(header)) {
+        if (header.length == 0) {
+            outbox.success(header.cookie);
+            return Outcome.DONE;
+        }
+        if (header.isFua()) {
             return Outcome.DECLINED;
         }
-        if (bytes.readableBytes() < length) {
-            return Outcome.LACKS_BYTES;
+        if (spares(header)) {
+            largeWritesSpared--;
+            return Outcome.DECLINED;
         }
-        if (length > 0) {
-            ByteBuffer source = input.view(bytes, bytes.readerIndex(), length);
-            if (header.isFua() || !gate.writeNow(header.offset, source)) {
-                return Outcome.DECLINED;
+        int length = (int) Math.min(header.length, Math.min(bytes.readableBytes(), PIECE_BYTES));
+        if (length < header.length) {
+            length -= (int) (header.offset + length) & PAGE_MASK;
+            if (length < WRITE_PIECE_BYTES_MIN) {
+                return Outcome.LACKS_BYTES;
             }
-            bytes.skipBytes(length);
-            advance(header, length);
         }
-        outbox.success(header.cookie);
+        if (!gate.writeNow(header.offset, input.view(bytes, bytes.readerIndex(), length))) {
+            if (header.length > PIECE_BYTES) {
+                largeWritesSpared = LARGE_WRITES_SPARED;
+            }
+            return Outcome.DECLINED;
+        }
+        bytes.skipBytes(length);
+        advance(header, length);
+        if (header.length == 0) {
+            outbox.success(header.cookie);
+        }
         return Outcome.DONE;
     }
 
