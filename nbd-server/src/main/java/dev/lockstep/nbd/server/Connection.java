@@ -46,6 +46,10 @@ final class Connection {
         return new Allowance(server.heldBytes());
     }
 
+    Faults faults() {
+        return server.faults();
+    }
+
     @Nullable Export export() {
         return export;
     }

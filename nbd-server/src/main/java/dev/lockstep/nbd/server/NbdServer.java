@@ -48,6 +48,7 @@ public final class NbdServer implements AutoCloseable {
     private final ServerOptions options;
     private final Transport transport;
     private final AtomicLong heldBytes = new AtomicLong();
+    private final Faults faults = new Faults();
     private final Set<Connection> connections = ConcurrentHashMap.newKeySet();
 
     /// Guards: listeners, sockets, users, wasUsed, closing. Condition: `changed` wakes those who
@@ -126,6 +127,11 @@ public final class NbdServer implements AutoCloseable {
         return connections.stream().map(Connection::info).toList();
     }
 
+    /// Makes something go wrong from now on.
+    public InjectedFault inject(ServerFault fault) {
+        return faults.add(fault);
+    }
+
     /// Closes every connection that uses `export` and returns when their requests are done: after
     /// that nothing of them reaches its device. If the [Exports] refuse the export by then, nobody
     /// uses it any more.
@@ -166,6 +172,10 @@ public final class NbdServer implements AutoCloseable {
     /// unanswered.
     public void closeNow() {
         close(Connection::close);
+    }
+
+    Faults faults() {
+        return faults;
     }
 
     AtomicLong heldBytes() {
@@ -213,6 +223,7 @@ public final class NbdServer implements AutoCloseable {
                 remove(path);
             }
         }
+        faults.end();
         connections.forEach(how);
         try {
             for (Connection connection : connections) {

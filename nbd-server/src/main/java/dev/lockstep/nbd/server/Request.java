@@ -53,6 +53,10 @@ final class Request implements Runnable {
     final int type;
     final long cookie;
     final long cost;
+
+    /// What goes wrong with it, or null.
+    final Faults.@Nullable Verdict verdict;
+
     private final int flags;
     private final long offset;
     private final long length;
@@ -75,6 +79,7 @@ final class Request implements Runnable {
             long cost,
             Gate gate,
             boolean structured,
+            Faults.@Nullable Verdict verdict,
             @Nullable ByteBuf buffer,
             Completion completion) {
         this.type = header.type;
@@ -85,6 +90,7 @@ final class Request implements Runnable {
         this.cost = cost;
         this.gate = gate;
         this.structured = structured;
+        this.verdict = verdict;
         this.buffer = buffer;
         this.completion = completion;
     }
@@ -120,7 +126,11 @@ final class Request implements Runnable {
     @Override
     public void run() {
         try {
-            execute();
+            if (verdict == null) {
+                execute();
+            } else {
+                execute(verdict);
+            }
         } catch (BlockException e) {
             fail(NbdErrors.errno(e.kind(), type), String.valueOf(e.getMessage()));
         } catch (RuntimeException | OutOfMemoryError | StackOverflowError e) {
@@ -157,6 +167,16 @@ final class Request implements Runnable {
         if (bytes != null) {
             buffer = null;
             bytes.release();
+        }
+    }
+
+    private void execute(Faults.Verdict fault) throws BlockException {
+        fault.await();
+        if (fault.carriesOut()) {
+            execute();
+        }
+        if (fault.effect() instanceof ServerFault.Refuse(int injected)) {
+            fail(injected, "injected fault");
         }
     }
 

@@ -52,12 +52,17 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     private final Outbox outbox;
     private final Allowance allowance;
     private final InlineIo inline;
+    private final Faults faults;
 
     /// The request at hand, as long as `decoding`: it was taken from the input and waits for its
     /// turn, for its payload or for the allowance.
     private final RequestHeader header = new RequestHeader();
 
     private boolean decoding;
+
+    /// What goes wrong with the request at hand.
+    private Faults.@Nullable Verdict verdict;
+
     private final Finished finished = new Finished();
     private final Runnable drain = this::drain;
     private final Runnable resume = this::resume;
@@ -98,6 +103,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         this.outbox = new Outbox(channel, buffers, this);
         this.inline = new InlineIo(gate, structured, input, outbox, buffers);
         this.allowance = connection.newAllowance();
+        this.faults = connection.faults();
     }
 
     @Override
@@ -235,6 +241,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
             return refuse(bytes, error, header.explain(error, size));
         }
         decoding = true;
+        verdict = faults.judge(header);
         expectLargePayload = inline.spares(header);
         return accept(bytes);
     }
@@ -269,6 +276,9 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
 
     /// Takes the next step of a read or a write.
     private boolean transfer(ByteBuf bytes) {
+        if (verdict != null) {
+            return dispatch(bytes);
+        }
         if (inline.isTickSpent()) {
             waiting = true;
             scheduleResume();
@@ -309,7 +319,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     private Request newRequest(long cost) {
         decoding = false;
         ByteBuf buffer = allocate(Request.bufferBytes(header), cost);
-        return new Request(header, cost, gate, structured, buffer, this);
+        return new Request(header, cost, gate, structured, verdict, buffer, this);
     }
 
     private @Nullable ByteBuf allocate(int bytes, long cost) {
@@ -380,13 +390,28 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
             if (phase == Phase.CLOSED) {
                 request.discard();
                 allowance.release(request.cost);
-            } else {
+            } else if (request.verdict == null) {
                 request.answer(outbox);
+            } else {
+                answerFaultily(request, request.verdict.effect());
             }
             request = following;
         }
         outbox.flush();
         checkEnd();
+    }
+
+    private void answerFaultily(Request request, ServerFault.Effect effect) {
+        switch (effect) {
+            case ServerFault.Drop _ -> {
+                request.discard();
+                allowance.release(request.cost);
+                connection.drop("injected fault");
+            }
+            case ServerFault.Cut _, ServerFault.Corrupt _ ->
+                    SpoiltReply.send(channel.pipeline().context(this), outbox, request, effect);
+            case ServerFault.Nothing _, ServerFault.Refuse _ -> request.answer(outbox);
+        }
     }
 
     /// Takes no more requests.

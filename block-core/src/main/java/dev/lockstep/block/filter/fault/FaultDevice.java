@@ -18,7 +18,6 @@ import java.util.Locale;
 import java.util.Set;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 
@@ -47,16 +46,17 @@ public final class FaultDevice extends FilterDevice implements Abortable {
     /// A fault in force.
     public final class Rule {
         private final Fault fault;
-        private final AtomicLong seen = new AtomicLong();
+        private final Trigger.Counter counter;
         private boolean removed;
 
         private Rule(Fault fault) {
             this.fault = fault;
+            this.counter = new Trigger.Counter(fault.when());
         }
 
         /// How many requests it has delayed or failed, those waiting now included.
         public long hits() {
-            return Math.clamp(seen.get() - fault.after(), 0, fault.times());
+            return counter.picked();
         }
 
         /// Ends it. The requests that it delays go on at once.
@@ -69,11 +69,6 @@ public final class FaultDevice extends FilterDevice implements Abortable {
             } finally {
                 lock.unlock();
             }
-        }
-
-        private boolean picks() {
-            long before = seen.getAndIncrement();
-            return before >= fault.after() && before - fault.after() < fault.times();
         }
     }
 
@@ -162,7 +157,7 @@ public final class FaultDevice extends FilterDevice implements Abortable {
 
     private boolean mayPick(Operation operation, long offset, long length) {
         for (Rule rule : rules) {
-            if (rule.fault.matches(operation, offset, length)) {
+            if (rule.fault.when().matches(operation, offset, length)) {
                 return true;
             }
         }
@@ -172,9 +167,7 @@ public final class FaultDevice extends FilterDevice implements Abortable {
     private void disturb(Operation operation, long offset, long length, boolean late)
             throws BlockException {
         for (Rule rule : rules) {
-            if (rule.fault.late() == late
-                    && rule.fault.matches(operation, offset, length)
-                    && rule.picks()) {
+            if (rule.fault.late() == late && rule.counter.picks(operation, offset, length)) {
                 await(rule);
                 Kind error = rule.fault.error();
                 if (error != null) {

@@ -58,6 +58,32 @@ class FaultDeviceTest extends BlockDeviceContract {
     }
 
     @Test
+    void a_fault_by_chance_picks_the_same_requests_for_the_same_seed() throws Exception {
+        String first = failedReads(0.3, 7);
+        assertEquals(first, failedReads(0.3, 7));
+        assertFalse(first.equals(failedReads(0.3, 8)), "another seed picks others");
+        long failed = first.chars().filter(c -> c == 'x').count();
+        assertTrue(failed > 200 && failed < 400, failed + " of 1000 failed");
+        assertEquals(".".repeat(1000), failedReads(0, 7));
+        assertEquals("x".repeat(1000), failedReads(1, 7));
+    }
+
+    private String failedReads(double probability, long seed) throws BlockException {
+        var rule = device.add(Fault.error(Kind.IO).sometimes(probability, seed));
+        StringBuilder outcome = new StringBuilder();
+        for (int i = 0; i < 1000; i++) {
+            try {
+                gate.read(0, ByteBuffer.allocate(1));
+                outcome.append('.');
+            } catch (BlockException _) {
+                outcome.append('x');
+            }
+        }
+        rule.remove();
+        return outcome.toString();
+    }
+
+    @Test
     void a_late_error_comes_after_the_request_was_carried_out() throws Exception {
         device.add(Fault.error(Kind.IO).on(Operation.WRITE).afterwards());
         assertKind(Kind.IO, () -> write(10, 1));
