@@ -4,6 +4,8 @@ import dev.lockstep.block.Capabilities;
 import dev.lockstep.block.graph.Gate;
 
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
 
 /// A block device under the name by which clients ask for it.
 ///
@@ -13,16 +15,36 @@ import java.nio.charset.StandardCharsets;
 ///     export alone, so that shutting it stops the clients and nothing else; a read-only export has
 ///     a [Gate#readOnly] one
 /// @param tlsOnly whether only clients that use TLS may use it, or learn of it
-public record Export(String name, String description, Gate root, boolean tlsOnly) {
-    /// Checks that both strings fit the protocol.
+/// @param minimumBlockSize what every offset and length is a multiple of, a power of two up to
+///     [#MINIMUM_BLOCK_SIZE_MAX]. With more than 1, clients that do not ask for block sizes are
+///     refused, and so are requests that do not fit
+/// @param contexts what BLOCK_STATUS can tell, each under a name of its own
+public record Export(
+        String name,
+        String description,
+        Gate root,
+        boolean tlsOnly,
+        int minimumBlockSize,
+        List<MetaContext> contexts) {
+    /// The largest minimum that the protocol allows.
+    public static final int MINIMUM_BLOCK_SIZE_MAX = 64 << 10;
+
+    /// Checks that everything fits the protocol.
     public Export {
         requireShort("name", name);
         requireShort("description", description);
+        contexts = List.copyOf(contexts);
+        contexts.forEach(context -> requireShort("context " + context.name(), context.name()));
+        if (Integer.bitCount(minimumBlockSize) != 1 || minimumBlockSize > MINIMUM_BLOCK_SIZE_MAX) {
+            throw new IllegalArgumentException(
+                    "a minimum block size of %d bytes; NBD allows powers of two up to %d"
+                            .formatted(minimumBlockSize, MINIMUM_BLOCK_SIZE_MAX));
+        }
     }
 
-    /// An export that needs no TLS.
+    /// An export that needs no TLS, takes requests of any size, and tells what is allocated.
     public Export(String name, String description, Gate root) {
-        this(name, description, root, false);
+        this(name, description, root, false, 1, List.of(MetaContext.allocation(root)));
     }
 
     /// An export without a description.
@@ -32,7 +54,19 @@ public record Export(String name, String description, Gate root, boolean tlsOnly
 
     /// The same for clients that use TLS alone.
     public Export withTlsOnly() {
-        return new Export(name, description, root, true);
+        return new Export(name, description, root, true, minimumBlockSize, contexts);
+    }
+
+    /// The same with one more metadata context.
+    public Export withContext(MetaContext context) {
+        List<MetaContext> more = new ArrayList<>(contexts);
+        more.add(context);
+        return new Export(name, description, root, tlsOnly, minimumBlockSize, more);
+    }
+
+    /// The same with another minimum block size.
+    public Export withMinimumBlockSize(int bytes) {
+        return new Export(name, description, root, tlsOnly, bytes, contexts);
     }
 
     /// Whether writing is refused.
@@ -40,11 +74,17 @@ public record Export(String name, String description, Gate root, boolean tlsOnly
         return root.capabilities().readOnly();
     }
 
+    /// The size that clients are told: whole blocks, since they could not reach the rest.
+    public long size() {
+        return root.size() & -minimumBlockSize;
+    }
+
     /// Returns what a client is told it may do.
     ///
     /// @param manyConnections whether a second connection to this export would be let in
-    /// @param structuredReplies whether this client understands chunks
-    public int transmissionFlags(boolean manyConnections, boolean structuredReplies) {
+    /// @param style what was agreed on
+    /// @param contexts whether metadata contexts of this export were chosen
+    public int transmissionFlags(boolean manyConnections, HeaderStyle style, boolean contexts) {
         Capabilities capabilities = root.capabilities();
         int flags =
                 NbdProtocol.FLAG_HAS_FLAGS
@@ -60,16 +100,20 @@ public record Export(String name, String description, Gate root, boolean tlsOnly
         if (manyConnections && (capabilities.sharedFlush() || capabilities.readOnly())) {
             flags |= NbdProtocol.FLAG_CAN_MULTI_CONN;
         }
-        if (structuredReplies) {
+        if (style.chunks()) {
             flags |= NbdProtocol.FLAG_SEND_DF;
+        }
+        if (style == HeaderStyle.EXTENDED && contexts) {
+            flags |= NbdProtocol.FLAG_BLOCK_STATUS_PAYLOAD;
         }
         return flags;
     }
 
     /// The size that requests are best a multiple of.
     public int preferredBlockSize() {
+        int preferred = root.capabilities().preferredBlockSize();
         return Math.max(
-                root.capabilities().preferredBlockSize(), NbdProtocol.PREFERRED_BLOCK_BYTES_MIN);
+                Math.max(preferred, minimumBlockSize), NbdProtocol.PREFERRED_BLOCK_BYTES_MIN);
     }
 
     private static void requireShort(String what, String text) {

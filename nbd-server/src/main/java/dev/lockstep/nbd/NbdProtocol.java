@@ -302,11 +302,18 @@ public final class NbdProtocol {
 
     // ---- Metadata ----
 
-    /// The namespace of the protocol's own contexts, with its colon.
-    public static final String META_NAMESPACE_BASE = "base:";
-
     /// What is allocated and what reads as zeroes.
     public static final String META_BASE_ALLOCATION = "base:allocation";
+
+    /// Which layer of the chain provides the bytes.
+    public static final String META_QEMU_ALLOCATION_DEPTH = "qemu:allocation-depth";
+
+    /// What has changed; the name of a bitmap follows.
+    public static final String META_QEMU_DIRTY_BITMAP = "qemu:dirty-bitmap:";
+
+    /// What the peer of a replicated disk lacks. The specification keeps names that begin with `x-`
+    /// for contexts that nobody registered.
+    public static final String META_LOCKSTEP_REPLICATION = "x-lockstep:replication";
 
     /// `base:allocation`: nothing is allocated.
     public static final int STATE_HOLE = 1;

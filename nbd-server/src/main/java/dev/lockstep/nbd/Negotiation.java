@@ -34,9 +34,6 @@ public record Negotiation(
     private static final int HANDSHAKE_FLAGS =
             NbdProtocol.FLAG_FIXED_NEWSTYLE | NbdProtocol.FLAG_NO_ZEROES;
 
-    /// The number by which BLOCK_STATUS calls `base:allocation`.
-    public static final int BASE_ALLOCATION_ID = 1;
-
     /// The specification's modes of TLS.
     public enum Tls {
         /// NOTLS: there is none.
@@ -62,11 +59,16 @@ public record Negotiation(
     /// The handshake is over, requests follow.
     ///
     /// @param export what the client uses
-    /// @param structuredReplies answers are in chunks
-    /// @param allocation BLOCK_STATUS may be asked, for `base:allocation`
-    /// @param flags what the client was told it may do
+    /// @param size what it was told the export's size is
+    /// @param flags what it was told it may do
+    /// @param style how requests and replies are framed
+    /// @param contexts what BLOCK_STATUS tells; with none, it may not be asked
     public record Transmission(
-            Export export, boolean structuredReplies, boolean allocation, int flags)
+            Export export,
+            long size,
+            int flags,
+            HeaderStyle style,
+            List<ContextSelection.Selected> contexts)
             implements State {}
 
     /// The session is over.
@@ -79,21 +81,33 @@ public record Negotiation(
     /// @param fixedNewstyle the client knows how to read errors
     /// @param tls everything goes through TLS
     /// @param noZeroes the padding after EXPORT_NAME is left out
-    /// @param structuredReplies answers are in chunks
-    /// @param allocationOf the export whose `base:allocation` the client selected, or null
+    /// @param style how requests and replies will be framed
+    /// @param contexts what the client selected last
+    /// @param blockSizesOf the export whose block sizes the client has learned, or null
     public record Agreement(
             boolean fixedNewstyle,
             boolean tls,
             boolean noZeroes,
-            boolean structuredReplies,
-            @Nullable String allocationOf) {
+            HeaderStyle style,
+            ContextSelection contexts,
+            @Nullable String blockSizesOf) {
 
-        Agreement withStructuredReplies() {
-            return new Agreement(fixedNewstyle, tls, noZeroes, true, allocationOf);
+        /// TLS has begun: nothing but the client's flags counts any more.
+        static Agreement behindTls(boolean noZeroes) {
+            return new Agreement(
+                    true, true, noZeroes, HeaderStyle.SIMPLE, ContextSelection.NONE, null);
         }
 
-        Agreement withAllocationOf(@Nullable String export) {
-            return new Agreement(fixedNewstyle, tls, noZeroes, structuredReplies, export);
+        Agreement withStyle(HeaderStyle agreed) {
+            return new Agreement(fixedNewstyle, tls, noZeroes, agreed, contexts, blockSizesOf);
+        }
+
+        Agreement withContexts(ContextSelection selected) {
+            return new Agreement(fixedNewstyle, tls, noZeroes, style, selected, blockSizesOf);
+        }
+
+        Agreement withBlockSizesOf(String export) {
+            return new Agreement(fixedNewstyle, tls, noZeroes, style, contexts, export);
         }
     }
 
@@ -154,9 +168,7 @@ public record Negotiation(
                             : closed("the client's flags a second time");
             case StartingTls(boolean noZeroes) ->
                     message instanceof TlsBegun
-                            ? new Step(
-                                    new Haggling(new Agreement(true, true, noZeroes, false, null)),
-                                    List.of())
+                            ? new Step(new Haggling(Agreement.behindTls(noZeroes)), List.of())
                             : closed("an option between STARTTLS and TLS");
             case Transmission _ -> closed("an option after the handshake");
             case Closed _ -> new Step(state, List.of());
@@ -174,7 +186,8 @@ public record Negotiation(
                                 (flags & NbdProtocol.FLAG_C_FIXED_NEWSTYLE) != 0,
                                 false,
                                 (flags & NbdProtocol.FLAG_C_NO_ZEROES) != 0,
-                                false,
+                                HeaderStyle.SIMPLE,
+                                ContextSelection.NONE,
                                 null)),
                 List.of());
     }
@@ -203,12 +216,21 @@ public record Negotiation(
                     info(agreed, option.code(), name, items);
             case Option.Go(String name, List<Integer> items) ->
                     info(agreed, option.code(), name, items);
-            case Option.StructuredReply _ ->
-                    stay(agreed.withStructuredReplies(), option.code(), new OptionReply.Ack());
+            case Option.StructuredReply _ -> structuredReply(agreed, option.code());
+            case Option.ExtendedHeaders _ ->
+                    refuse(
+                            agreed,
+                            option.code(),
+                            NbdProtocol.REP_ERR_UNSUP,
+                            "this server does not speak extended headers yet");
             case Option.ListMetaContext(String export, List<String> queries) ->
                     listContexts(agreed, option.code(), export, queries);
             case Option.SetMetaContext(String export, List<String> queries) ->
-                    setContexts(agreed.withAllocationOf(null), option.code(), export, queries);
+                    setContexts(
+                            agreed.withContexts(ContextSelection.NONE),
+                            option.code(),
+                            export,
+                            queries);
             case Option.StartTls _ -> startTls(agreed, option.code());
             case Option.Unknown(int code) ->
                     refuse(
@@ -222,7 +244,7 @@ public record Negotiation(
                             ? closed("EXPORT_NAME: " + reason)
                             : refuse(
                                     code == NbdProtocol.OPT_SET_META_CONTEXT
-                                            ? agreed.withAllocationOf(null)
+                                            ? agreed.withContexts(ContextSelection.NONE)
                                             : agreed,
                                     code,
                                     errorReply,
@@ -262,17 +284,29 @@ public record Negotiation(
                 : new Refused(NbdProtocol.REP_ERR_TLS_REQD, "begin TLS to learn of this export");
     }
 
+    private static Step structuredReply(Agreement agreed, int code) {
+        return agreed.style == HeaderStyle.EXTENDED
+                ? refuse(
+                        agreed,
+                        code,
+                        NbdProtocol.REP_ERR_EXT_HEADER_REQD,
+                        "extended headers were agreed on, which include structured replies")
+                : stay(agreed.withStyle(HeaderStyle.STRUCTURED), code, new OptionReply.Ack());
+    }
+
     private Step exportName(Agreement agreed, String name) {
+        if (agreed.style == HeaderStyle.EXTENDED) {
+            return closed("EXPORT_NAME after extended headers");
+        }
         return switch (resolve(agreed, name)) {
             case Refused(_, String reason) -> closed(reason);
-            case Found(Export export) ->
-                    new Step(
-                            transmission(agreed, export, name),
-                            List.of(
-                                    new ToExportName(
-                                            export.root().size(),
-                                            flags(agreed, export),
-                                            !agreed.noZeroes)));
+            case Found(Export export) when lacksBlockSizes(agreed, export, name) ->
+                    closed("EXPORT_NAME for an export with a minimum block size");
+            case Found(Export export) -> {
+                Transmission next = transmission(agreed, export, name);
+                yield new Step(
+                        next, List.of(new ToExportName(next.size, next.flags, !agreed.noZeroes)));
+            }
         };
     }
 
@@ -284,7 +318,7 @@ public record Negotiation(
             }
         }
         replies.add(new OptionReply.Ack());
-        return stay(agreed, code, replies.toArray(OptionReply[]::new));
+        return reply(new Haggling(agreed), code, replies);
     }
 
     private Step info(Agreement agreed, int code, String name, List<Integer> items) {
@@ -295,104 +329,100 @@ public record Negotiation(
             }
             case Found(Export found) -> export = found;
         }
-        List<Reply> replies = new ArrayList<>();
-        replies.add(
-                new ToOption(
-                        code,
-                        new OptionReply.InfoExport(export.root().size(), flags(agreed, export))));
+        Agreement after =
+                items.contains(NbdProtocol.INFO_BLOCK_SIZE)
+                        ? agreed.withBlockSizesOf(name)
+                        : agreed;
+        if (lacksBlockSizes(after, export, name)) {
+            return refuse(
+                    after,
+                    code,
+                    NbdProtocol.REP_ERR_BLOCK_SIZE_REQD,
+                    "requests to this export are multiples of %d bytes: ask for its block sizes"
+                            .formatted(export.minimumBlockSize()));
+        }
+        Transmission granted = transmission(after, export, name);
+        List<OptionReply> replies = new ArrayList<>();
+        replies.add(new OptionReply.InfoExport(granted.size, granted.flags));
         if (items.contains(NbdProtocol.INFO_NAME)) {
-            replies.add(new ToOption(code, new OptionReply.InfoName(export.name())));
+            replies.add(new OptionReply.InfoName(export.name()));
         }
         if (items.contains(NbdProtocol.INFO_DESCRIPTION) && !export.description().isEmpty()) {
-            replies.add(new ToOption(code, new OptionReply.InfoDescription(export.description())));
+            replies.add(new OptionReply.InfoDescription(export.description()));
         }
         if (items.contains(NbdProtocol.INFO_BLOCK_SIZE)) {
             replies.add(
-                    new ToOption(
+                    new OptionReply.InfoBlockSize(
+                            export.minimumBlockSize(),
+                            export.preferredBlockSize(),
+                            NbdProtocol.PAYLOAD_BYTES_MAX));
+        }
+        replies.add(new OptionReply.Ack());
+        State next = code == NbdProtocol.OPT_GO ? granted : new Haggling(after);
+        return reply(next, code, replies);
+    }
+
+    /// A minimum block size other than the default binds only clients that know it.
+    private static boolean lacksBlockSizes(Agreement agreed, Export export, String name) {
+        return export.minimumBlockSize() > 1 && !name.equals(agreed.blockSizesOf);
+    }
+
+    private Step listContexts(Agreement agreed, int code, String name, List<String> queries) {
+        return switch (exportForContexts(agreed, name)) {
+            case Refused(int errorReply, String reason) -> refuse(agreed, code, errorReply, reason);
+            case Found(Export export) ->
+                    reply(
+                            new Haggling(agreed),
                             code,
-                            new OptionReply.InfoBlockSize(
-                                    1,
-                                    export.preferredBlockSize(),
-                                    NbdProtocol.PAYLOAD_BYTES_MAX)));
-        }
-        replies.add(new ToOption(code, new OptionReply.Ack()));
-        State next =
-                code == NbdProtocol.OPT_GO
-                        ? transmission(agreed, export, name)
-                        : new Haggling(agreed);
-        return new Step(next, List.copyOf(replies));
+                            ContextSelection.listing(export, agreed.style, queries));
+        };
     }
 
-    private Step listContexts(Agreement agreed, int code, String export, List<String> queries) {
-        Step refused = refuseContexts(agreed, code, export);
-        if (refused != null) {
-            return refused;
-        }
-        boolean matches =
-                queries.isEmpty()
-                        || queries.contains(NbdProtocol.META_NAMESPACE_BASE)
-                        || queries.contains(NbdProtocol.META_BASE_ALLOCATION);
-        return contexts(agreed, code, matches ? 0 : null);
+    private Step setContexts(Agreement agreed, int code, String name, List<String> queries) {
+        return switch (exportForContexts(agreed, name)) {
+            case Refused(int errorReply, String reason) -> refuse(agreed, code, errorReply, reason);
+            case Found(Export export) -> {
+                ContextSelection selection =
+                        ContextSelection.of(name, export, agreed.style, queries);
+                yield reply(
+                        new Haggling(agreed.withContexts(selection)), code, selection.replies());
+            }
+        };
     }
 
-    private Step setContexts(Agreement agreed, int code, String export, List<String> queries) {
-        Step refused = refuseContexts(agreed, code, export);
-        if (refused != null) {
-            return refused;
-        }
-        return queries.contains(NbdProtocol.META_BASE_ALLOCATION)
-                ? contexts(agreed.withAllocationOf(export), code, BASE_ALLOCATION_ID)
-                : contexts(agreed, code, null);
+    private Exports.Answer exportForContexts(Agreement agreed, String name) {
+        return agreed.style.chunks()
+                ? resolve(agreed, name)
+                : new Refused(
+                        NbdProtocol.REP_ERR_INVALID,
+                        "metadata contexts need structured replies, which were not agreed on");
     }
 
-    private static Step contexts(Agreement agreed, int code, @Nullable Integer id) {
-        OptionReply ack = new OptionReply.Ack();
-        return id == null
-                ? stay(agreed, code, ack)
-                : stay(
-                        agreed,
-                        code,
-                        new OptionReply.MetaContext(id, NbdProtocol.META_BASE_ALLOCATION),
-                        ack);
-    }
-
-    private @Nullable Step refuseContexts(Agreement agreed, int code, String export) {
-        if (!agreed.structuredReplies) {
-            return refuse(
-                    agreed,
-                    code,
-                    NbdProtocol.REP_ERR_INVALID,
-                    "metadata contexts need structured replies, which were not agreed on");
-        }
-        return resolve(agreed, export) instanceof Refused(int errorReply, String reason)
-                ? refuse(agreed, code, errorReply, reason)
-                : null;
-    }
-
-    /// The contexts count only if they were chosen for the name that is used in the end.
     private Transmission transmission(Agreement agreed, Export export, String name) {
+        var contexts = agreed.contexts.forUse(name, export);
+        int flags = export.transmissionFlags(manyConnections, agreed.style, !contexts.isEmpty());
         return new Transmission(
                 export,
-                agreed.structuredReplies,
-                name.equals(agreed.allocationOf),
-                flags(agreed, export));
-    }
-
-    private int flags(Agreement agreed, Export export) {
-        return Degradation.transmissionFlags(
-                degradations, export.transmissionFlags(manyConnections, agreed.structuredReplies));
+                export.size(),
+                Degradation.transmissionFlags(degradations, flags),
+                agreed.style,
+                contexts);
     }
 
     private static Step refuse(Agreement agreed, int code, int type, String reason) {
         return stay(agreed, code, new OptionReply.Refusal(type, reason));
     }
 
-    private static Step stay(Agreement agreed, int code, OptionReply... replies) {
+    private static Step stay(Agreement agreed, int code, OptionReply reply) {
+        return reply(new Haggling(agreed), code, List.of(reply));
+    }
+
+    private static Step reply(State next, int code, List<OptionReply> replies) {
         List<Reply> toSend = new ArrayList<>();
         for (OptionReply reply : replies) {
             toSend.add(new ToOption(code, reply));
         }
-        return new Step(new Haggling(agreed), List.copyOf(toSend));
+        return new Step(next, List.copyOf(toSend));
     }
 
     private static Step closed(String reason) {

@@ -67,6 +67,14 @@ public sealed interface Option {
         }
     }
 
+    /// Agree on headers with lengths of 64 bits.
+    record ExtendedHeaders() implements Option {
+        @Override
+        public int code() {
+            return NbdProtocol.OPT_EXTENDED_HEADERS;
+        }
+    }
+
     /// Which metadata contexts match these queries? None means all.
     record ListMetaContext(String export, List<String> queries) implements Option {
         @Override

@@ -13,8 +13,8 @@ public final class OptionCodec {
     /// sensible client fit (see [#META_QUERIES_MAX]); a longer option is skipped and refused.
     public static final int OPTION_BYTES_MAX = 64 << 10;
 
-    /// The most metadata queries in one option. There is one context, and clients ask for three at
-    /// most.
+    /// The most metadata queries in one option. An export offers a handful of contexts, and no
+    /// client is known to ask for more than five.
     public static final int META_QUERIES_MAX = 64;
 
     /// The most items that GO and INFO may ask for; the protocol knows four.
@@ -32,6 +32,7 @@ public final class OptionCodec {
                 case NbdProtocol.OPT_LIST -> empty(data, new Option.ListExports());
                 case NbdProtocol.OPT_STARTTLS -> empty(data, new Option.StartTls());
                 case NbdProtocol.OPT_STRUCTURED_REPLY -> empty(data, new Option.StructuredReply());
+                case NbdProtocol.OPT_EXTENDED_HEADERS -> empty(data, new Option.ExtendedHeaders());
                 case NbdProtocol.OPT_INFO -> new Option.ExportInfo(longString(data), items(data));
                 case NbdProtocol.OPT_GO -> new Option.Go(longString(data), items(data));
                 case NbdProtocol.OPT_LIST_META_CONTEXT ->
@@ -69,6 +70,7 @@ public final class OptionCodec {
                             Option.ListExports _,
                             Option.StartTls _,
                             Option.StructuredReply _,
+                            Option.ExtendedHeaders _,
                             Option.Unknown _,
                             Option.Malformed _ ->
                             new byte[0];

@@ -92,7 +92,7 @@ class DegradationTest {
                                                     new Asked(new Option.Go("disk", List.of())))
                                             .next();
                     assertEquals(
-                            disk.transmissionFlags(true, true) & ~flags,
+                            disk.transmissionFlags(true, HeaderStyle.STRUCTURED, false) & ~flags,
                             agreed.flags(),
                             degradation.toString());
                 });

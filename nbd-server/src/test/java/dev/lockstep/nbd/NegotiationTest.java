@@ -99,7 +99,8 @@ class NegotiationTest {
         assertInstanceOf(Haggling.class, step.next());
         assertEquals(
                 List.of(
-                        new OptionReply.InfoExport(SIZE, disk.transmissionFlags(true, false)),
+                        new OptionReply.InfoExport(
+                                SIZE, disk.transmissionFlags(true, HeaderStyle.SIMPLE, false)),
                         new OptionReply.InfoName("disk"),
                         new OptionReply.InfoDescription("a disk"),
                         new OptionReply.InfoBlockSize(
@@ -111,7 +112,7 @@ class NegotiationTest {
     @Test
     void go_enters_transmission() {
         Step step = ask(haggling(), new Option.Go("disk", List.of()));
-        assertEquals(transmission(disk, false, false), step.next());
+        assertEquals(transmission(disk, HeaderStyle.SIMPLE), step.next());
     }
 
     @Test
@@ -152,10 +153,13 @@ class NegotiationTest {
     void a_selected_context_counts_for_its_export_only() {
         State chosen = ask(structured(), allocationOf("disk")).next();
         assertEquals(
-                transmission(disk, true, true),
+                transmission(
+                        disk,
+                        HeaderStyle.STRUCTURED,
+                        new ContextSelection.Selected(1, disk.contexts().getFirst())),
                 ask(chosen, new Option.Go("disk", List.of())).next());
         assertEquals(
-                transmission(frozen, true, false),
+                transmission(frozen, HeaderStyle.STRUCTURED),
                 ask(chosen, new Option.Go("frozen", List.of())).next());
     }
 
@@ -173,7 +177,7 @@ class NegotiationTest {
                                 "short"))) {
             State replaced = ask(chosen, later).next();
             assertEquals(
-                    transmission(disk, true, false),
+                    transmission(disk, HeaderStyle.STRUCTURED),
                     ask(replaced, new Option.Go("disk", List.of())).next(),
                     later.toString());
         }
@@ -189,9 +193,10 @@ class NegotiationTest {
                             new OptionReply.MetaContext(0, "base:allocation"),
                             new OptionReply.Ack()),
                     bodies(step));
-            assertFalse(
+            assertEquals(
+                    List.of(),
                     ((Transmission) ask(step.next(), new Option.Go("disk", List.of())).next())
-                            .allocation());
+                            .contexts());
         }
         Step none = ask(structured(), new Option.ListMetaContext("disk", List.of("qemu:")));
         assertEquals(List.of(new OptionReply.Ack()), bodies(none));
@@ -199,12 +204,12 @@ class NegotiationTest {
 
     @Test
     void the_flags_tell_what_the_export_can_do() {
-        int writable = disk.transmissionFlags(true, true);
+        int writable = disk.transmissionFlags(true, HeaderStyle.STRUCTURED, true);
         assertTrue((writable & NbdProtocol.FLAG_CAN_MULTI_CONN) != 0);
         assertTrue((writable & NbdProtocol.FLAG_SEND_DF) != 0);
         assertTrue((writable & NbdProtocol.FLAG_SEND_FAST_ZERO) != 0);
         assertEquals(0, writable & NbdProtocol.FLAG_READ_ONLY);
-        int readOnly = frozen.transmissionFlags(false, false);
+        int readOnly = frozen.transmissionFlags(false, HeaderStyle.SIMPLE, false);
         assertTrue((readOnly & NbdProtocol.FLAG_READ_ONLY) != 0);
         assertEquals(
                 0,
@@ -234,9 +239,13 @@ class NegotiationTest {
     }
 
     private static Transmission transmission(
-            Export export, boolean structured, boolean allocation) {
+            Export export, HeaderStyle style, ContextSelection.Selected... contexts) {
         return new Transmission(
-                export, structured, allocation, export.transmissionFlags(true, structured));
+                export,
+                SIZE,
+                export.transmissionFlags(true, style, contexts.length > 0),
+                style,
+                List.of(contexts));
     }
 
     private static Option allocationOf(String export) {

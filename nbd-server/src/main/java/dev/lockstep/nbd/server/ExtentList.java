@@ -1,15 +1,14 @@
 package dev.lockstep.nbd.server;
 
-import dev.lockstep.block.Extent;
+import dev.lockstep.nbd.MetaContext;
 import dev.lockstep.nbd.NbdProtocol;
 
 import io.netty.buffer.ByteBuf;
-import io.netty.buffer.Unpooled;
 
 import java.util.Arrays;
 
-/// The extents of one BLOCK_STATUS reply, as `base:allocation` shows them. Neighbours that look
-/// alike to the client are one extent.
+/// The extents of one BLOCK_STATUS chunk, as one context shows them. Neighbours that look alike to
+/// the client are one extent.
 final class ExtentList {
     private static final int EXTENT_BYTES = 4 + 4;
 
@@ -29,12 +28,12 @@ final class ExtentList {
     }
 
     /// Adds the next extent, unless the list is full.
-    void add(Extent extent) {
+    void add(MetaContext.Status extent) {
         long length = Math.min(extent.length(), lengthAsked - covered);
         if (full || length == 0) {
             return;
         }
-        int state = state(extent.kind());
+        int state = (int) extent.flags();
         if (count > 0 && states[count - 1] == state) {
             lengths[count - 1] += length;
         } else if (count == limit) {
@@ -51,29 +50,14 @@ final class ExtentList {
         covered += length;
     }
 
-    /// The whole reply.
-    ByteBuf reply(long cookie, int contextId) {
+    /// Puts the whole chunk.
+    void put(ByteBuf reply, int flags, long cookie, int contextId) {
         int bytes = 4 + count * EXTENT_BYTES;
-        ByteBuf reply = Unpooled.buffer(NbdProtocol.STRUCTURED_REPLY_BYTES + bytes);
-        Replies.chunk(
-                reply,
-                NbdProtocol.REPLY_FLAG_DONE,
-                NbdProtocol.REPLY_TYPE_BLOCK_STATUS,
-                cookie,
-                bytes);
+        Replies.chunk(reply, flags, NbdProtocol.REPLY_TYPE_BLOCK_STATUS, cookie, bytes);
         reply.writeInt(contextId);
         for (int i = 0; i < count; i++) {
             reply.writeInt((int) lengths[i]);
             reply.writeInt(states[i]);
         }
-        return reply;
-    }
-
-    private static int state(Extent.Kind kind) {
-        return switch (kind) {
-            case DATA -> 0;
-            case ZERO -> NbdProtocol.STATE_ZERO;
-            case HOLE -> NbdProtocol.STATE_HOLE | NbdProtocol.STATE_ZERO;
-        };
     }
 }

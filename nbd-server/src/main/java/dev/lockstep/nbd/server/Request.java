@@ -16,17 +16,19 @@ import static dev.lockstep.nbd.NbdProtocol.CMD_WRITE_ZEROES;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.nbd.ContextSelection;
 import dev.lockstep.nbd.NbdErrors;
 import dev.lockstep.nbd.NbdProtocol;
-import dev.lockstep.nbd.Negotiation;
 
 import io.netty.buffer.ByteBuf;
+import io.netty.buffer.Unpooled;
 
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Set;
 
 /// One request on the slow path: decoded on the event loop, carried out on a virtual thread of its
@@ -62,6 +64,7 @@ final class Request implements Runnable {
     private final long length;
     private final Gate gate;
     private final boolean structured;
+    private final List<ContextSelection.Selected> contexts;
     private final Completion completion;
 
     /// The payload of a write; the bytes of a CACHE; the whole reply of a read or BLOCK_STATUS.
@@ -80,6 +83,7 @@ final class Request implements Runnable {
             Gate gate,
             boolean structured,
             Faults.@Nullable Verdict verdict,
+            List<ContextSelection.Selected> contexts,
             @Nullable ByteBuf buffer,
             Completion completion) {
         this.type = header.type;
@@ -91,6 +95,7 @@ final class Request implements Runnable {
         this.gate = gate;
         this.structured = structured;
         this.verdict = verdict;
+        this.contexts = contexts;
         this.buffer = buffer;
         this.completion = completion;
     }
@@ -224,9 +229,15 @@ final class Request implements Runnable {
     }
 
     private void blockStatus() throws BlockException {
-        ExtentList list = new ExtentList((flags & CMD_FLAG_REQ_ONE) != 0 ? 1 : EXTENTS_MAX, length);
-        gate.extents(offset, length).forEach(list::add);
-        buffer = list.reply(cookie, Negotiation.BASE_ALLOCATION_ID);
+        int limit = (flags & CMD_FLAG_REQ_ONE) != 0 ? 1 : EXTENTS_MAX / contexts.size();
+        ByteBuf reply = Unpooled.buffer();
+        buffer = reply;
+        for (int i = 0; i < contexts.size(); i++) {
+            ExtentList list = new ExtentList(limit, length);
+            contexts.get(i).context().statuses(offset, length).forEach(list::add);
+            int last = i == contexts.size() - 1 ? NbdProtocol.REPLY_FLAG_DONE : 0;
+            list.put(reply, last, cookie, contexts.get(i).id());
+        }
     }
 
     private Set<WriteFlag> fuaOnly() {

@@ -2,6 +2,7 @@ package dev.lockstep.nbd.server;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.nbd.ContextSelection;
 import dev.lockstep.nbd.NbdErrors;
 import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.Negotiation.Transmission;
@@ -16,6 +17,7 @@ import io.netty.handler.ssl.SslCloseCompletionEvent;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.List;
 import java.util.concurrent.TimeUnit;
 
 /// The transmission phase of one connection: decodes requests, answers at once what can be done
@@ -46,7 +48,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     private final Gate gate;
     private final long size;
     private final boolean structured;
-    private final boolean allocation;
+    private final List<ContextSelection.Selected> contexts;
     private final int offered;
     private final Input input;
     private final Outbox outbox;
@@ -94,9 +96,9 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         this.connection = connection;
         this.channel = channel;
         this.gate = agreed.export().root();
-        this.size = gate.size();
-        this.structured = agreed.structuredReplies();
-        this.allocation = agreed.allocation();
+        this.size = agreed.size();
+        this.structured = agreed.style().chunks();
+        this.contexts = agreed.contexts();
         this.offered = agreed.flags();
         LoopBuffers buffers = LoopBuffers.current();
         this.input = new Input(channel, buffers);
@@ -236,7 +238,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
                             .formatted(header.length, NbdProtocol.PAYLOAD_BYTES_MAX));
             return false;
         }
-        int error = header.refusal(size, offered, structured, allocation);
+        int error = header.refusal(size, offered, structured, !contexts.isEmpty());
         if (error != 0) {
             return refuse(bytes, error, header.explain(error, size));
         }
@@ -319,7 +321,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     private Request newRequest(long cost) {
         decoding = false;
         ByteBuf buffer = allocate(Request.bufferBytes(header), cost);
-        return new Request(header, cost, gate, structured, verdict, buffer, this);
+        return new Request(header, cost, gate, structured, verdict, contexts, buffer, this);
     }
 
     private @Nullable ByteBuf allocate(int bytes, long cost) {
