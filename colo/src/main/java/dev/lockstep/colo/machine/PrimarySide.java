@@ -68,9 +68,8 @@ final class PrimarySide {
         }
         turn.idle();
         if (hold) {
-            turn.become(State.DEGRADED, reason);
+            turn.sinkTo(State.DEGRADED, "the guest's writes are held: " + reason);
             turn.act(new Action.OpenGuest());
-            turn.act(new Action.Warn("the guest's writes are held: " + reason));
         } else {
             goAlone(turn, reason);
         }
@@ -85,7 +84,7 @@ final class PrimarySide {
 
     /// A history of our own begins; its name is durable before any write of it is acknowledged.
     static void goAlone(Turn turn, String reason) {
-        turn.become(State.DEGRADED, reason);
+        turn.sinkTo(State.DEGRADED, reason);
         Nonce generation = turn.fresh();
         Identity identity =
                 turn.record()
@@ -239,18 +238,17 @@ final class PrimarySide {
         }
     }
 
-    /// A primary is asked by a primary: an old one that returns after a failover, most likely.
+    /// A primary is asked by a primary: an old one that returns after a failover, most likely. It
+    /// is not even told who this side is, so that it changes nothing of its own on a join that
+    /// could only be refused.
     private static void asked(Turn turn, Event.Asked asked) {
-        if (asked.request() instanceof Message.Query) {
-            Message.Known known = new Message.Known(turn.record(), turn.incarnation, turn.yields);
-            turn.act(new Action.Reply(asked.call(), known));
-        } else {
-            turn.act(
-                    new Action.Refuse(
-                            asked.call(),
-                            "that side is a primary itself; to have it overwritten, stop it and"
-                                    + " start it again with `lockstep colo secondary --force`"));
-        }
+        turn.act(
+                new Action.Refuse(
+                        asked.call(),
+                        "the other side is a primary itself; to follow it, start this disk with"
+                                + " `lockstep colo secondary --force` and run `lockstep colo"
+                                + " resync` there; to overwrite it, stop it and start it again with"
+                                + " `lockstep colo secondary --force`"));
     }
 
     private static void asks(Turn turn, Event.Asks asks) {

@@ -208,11 +208,11 @@ class StoredStateTest {
     @EnumSource(SyncMode.class)
     void a_promoted_side_that_serves_on_is_no_secondary_for_anybody(SyncMode sync)
             throws Exception {
-        store("P", OURS, "primary, paired, clean");
+        Optional<DurableRecord> before = store("P", OURS, "primary, paired, clean");
         store("S", THEIRS, "promoted");
         try (Side promoted = machines.secondary("S", false)) {
-            boolean worded = sync != SyncMode.UNSPECIFIED;
-            assertRefused(worded ? "a primary itself" : "", () -> start("P", sync, true));
+            assertRefused("a primary itself", () -> start("P", sync, true));
+            assertEquals(before, machines.stored("P"));
             assertEquals(Role.PRIMARY, promoted.status().role());
             assertEquals(Machines.SECONDARY_BYTE, Machines.guestReads(promoted));
         }

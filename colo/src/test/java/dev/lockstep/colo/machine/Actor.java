@@ -60,11 +60,7 @@ final class Actor {
             case Action.Answer it -> world.rules.answered(host, it);
             case Action.Ready it -> {}
             case Action.Changed it -> world.rules.changed(host, it);
-            case Action.Warn it -> {
-                if (it.what().startsWith("serving alone")) {
-                    world.hit(Probe.SERVED_ALONE_FROM_THE_START);
-                }
-            }
+            case Action.Warn it -> {}
             case Action.Exit it -> {
                 if (it.failure().orElse("").contains("--sync none")) {
                     world.hit(Probe.JOIN_REFUSED);
@@ -128,6 +124,7 @@ final class Actor {
                     world.hit(Probe.LATE_JOIN_REFUSED);
             case Message.Checkpoint checkpoint -> world.hit(Probe.LATE_CHECKPOINT_REFUSED);
             case Message.Leave leave -> world.hit(Probe.LATE_LEAVE_REFUSED);
+            case Message.Query query -> world.hit(Probe.PRIMARY_REFUSED_TO_BE_ASKED);
             case Message.PeerStale stale when reason.contains("a primary itself") ->
                     world.hit(Probe.PROMOTED_SIDE_REFUSED_TO_BE_TOLD);
             default -> {}
