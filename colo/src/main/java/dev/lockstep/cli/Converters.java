@@ -1,5 +1,8 @@
 package dev.lockstep.cli;
 
+import dev.lockstep.colo.machine.FailoverTo;
+import dev.lockstep.colo.machine.OnPeerLoss;
+import dev.lockstep.colo.machine.SyncMode;
 import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.NbdUri;
 
@@ -8,9 +11,14 @@ import picocli.CommandLine.TypeConversionException;
 
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.EnumSet;
+import java.util.LinkedHashMap;
 import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 
 /// How the texts of a command line become values.
 final class Converters {
@@ -28,6 +36,33 @@ final class Converters {
         commandLine.registerConverter(Path.class, text -> refusing(text, Converters::path));
         commandLine.registerConverter(Bytes.class, text -> refusing(text, Converters::bytes));
         commandLine.registerConverter(Duration.class, text -> refusing(text, Converters::seconds));
+        registerChoice(commandLine, SyncMode.class, EnumSet.of(SyncMode.FULL, SyncMode.NONE));
+        registerChoice(commandLine, OnPeerLoss.class, EnumSet.allOf(OnPeerLoss.class));
+        registerChoice(commandLine, FailoverTo.class, EnumSet.allOf(FailoverTo.class));
+    }
+
+    /// Constants are written in lower case, as the help has them.
+    private static <E extends Enum<E>> void registerChoice(
+            CommandLine commandLine, Class<E> type, Set<E> choices) {
+        Map<String, E> byName =
+                choices.stream()
+                        .collect(
+                                Collectors.toMap(
+                                        choice -> choice.name().toLowerCase(Locale.ROOT),
+                                        choice -> choice,
+                                        (first, _) -> first,
+                                        LinkedHashMap::new));
+        commandLine.registerConverter(
+                type,
+                text -> {
+                    E choice = byName.get(text.toLowerCase(Locale.ROOT));
+                    if (choice == null) {
+                        throw new TypeConversionException(
+                                "say %s, not '%s'"
+                                        .formatted(String.join(" or ", byName.keySet()), text));
+                    }
+                    return choice;
+                });
     }
 
     static Bytes bytes(String text) {

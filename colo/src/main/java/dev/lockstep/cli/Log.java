@@ -14,8 +14,8 @@ final class Log {
     private static final Set<String> LEVELS =
             Set.of("off", "error", "warn", "info", "debug", "trace");
 
-    /// Without being asked only errors are told: a server that works is silent.
-    private static final String LEVEL_DEFAULT = "error";
+    /// A server that works is silent; one that lost its peer says so unasked.
+    private static final String LEVEL_DEFAULT = "warn";
 
     private Log() {}
 

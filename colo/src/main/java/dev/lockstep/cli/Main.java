@@ -54,7 +54,9 @@ public final class Main implements Callable<Integer> {
 
     /// Runs one command and exits with its status.
     public static void main(String[] arguments) {
+        EarlyEnd.expect(arguments);
         int status = commandLine().execute(arguments);
+        EarlyEnd.over();
         System.out.flush();
         System.exit(status);
     }

@@ -4,8 +4,6 @@ import dev.lockstep.colo.PrimaryOptions;
 import dev.lockstep.colo.Side;
 import dev.lockstep.colo.machine.OnPeerLoss;
 import dev.lockstep.colo.machine.SyncMode;
-import dev.lockstep.nbd.Address;
-import dev.lockstep.nbd.NbdUri;
 
 import org.jspecify.annotations.Nullable;
 
@@ -48,37 +46,9 @@ import java.util.concurrent.Callable;
             "      --export unix:/run/vm1.sock --monitor unix:/run/vm1.mon"
         })
 final class PrimaryCommand implements Callable<Integer> {
-    /// What `--sync` can say; not saying it is the third choice.
-    private enum Sync {
-        FULL(SyncMode.FULL),
-        NONE(SyncMode.NONE);
-
-        private final SyncMode mode;
-
-        Sync(SyncMode mode) {
-            this.mode = mode;
-        }
-    }
-
     @Mixin private SideOptions side = new SideOptions();
 
-    @Option(
-            names = "--secondary",
-            required = true,
-            paramLabel = "URI",
-            description =
-                    "The secondary's --listen, with the pair's name as export:"
-                            + " nbd://HOST:PORT/NAME or nbd+unix:///NAME?socket=PATH.")
-    @SuppressWarnings("NullAway.Init")
-    private NbdUri secondary;
-
-    @Option(
-            names = "--secondary-monitor",
-            required = true,
-            paramLabel = "ADDRESS",
-            description = "The secondary's --monitor, over which it is driven.")
-    @SuppressWarnings("NullAway.Init")
-    private Address secondaryMonitor;
+    @Mixin private PeerOptions peer = new PeerOptions();
 
     @Option(
             names = "--sync",
@@ -86,7 +56,7 @@ final class PrimaryCommand implements Callable<Integer> {
             description =
                     "full: copy this disk over the secondary's. none: both hold the same bytes, on"
                             + " your word. Default: go on only where the stored records prove it.")
-    private @Nullable Sync sync;
+    private SyncMode sync = SyncMode.UNSPECIFIED;
 
     @Option(
             names = "--on-peer-loss",
@@ -123,6 +93,7 @@ final class PrimaryCommand implements Callable<Integer> {
     private ServerProcess.Server start(PrimaryOptions options)
             throws IOException, InterruptedException {
         Side running = Sides.primary(options);
+        Sides.tellPort(spec.qualifiedName(), "--monitor", side.monitor, running.status().monitor());
         if (options.sync() == SyncMode.FULL) {
             Sides.showProgress(spec.qualifiedName(), running);
         }
@@ -134,12 +105,12 @@ final class PrimaryCommand implements Callable<Integer> {
             return new PrimaryOptions(
                     side.name,
                     side.disk,
-                    secondary,
-                    secondaryMonitor,
+                    peer.secondary,
+                    peer.monitor,
                     side.export,
                     side.monitor,
                     side.state(PrimaryOptions.defaultState(side.disk)),
-                    sync == null ? SyncMode.UNSPECIFIED : sync.mode,
+                    sync,
                     onPeerLoss,
                     ioTimeout,
                     Optional.ofNullable(checkpointEvery),

@@ -2,8 +2,6 @@ package dev.lockstep.cli;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
-import dev.lockstep.nbd.Address;
-import dev.lockstep.nbd.NbdUri;
 import dev.lockstep.qmp.Json;
 
 import picocli.CommandLine.Command;
@@ -32,21 +30,7 @@ import java.util.concurrent.Callable;
 final class ResyncCommand implements Callable<Integer> {
     @Mixin private MonitorOption monitor = new MonitorOption();
 
-    @Option(
-            names = "--secondary",
-            required = true,
-            paramLabel = "URI",
-            description = "The new secondary's --listen, with the pair's name as export.")
-    @SuppressWarnings("NullAway.Init")
-    private NbdUri secondary;
-
-    @Option(
-            names = "--secondary-monitor",
-            required = true,
-            paramLabel = "ADDRESS",
-            description = "The new secondary's --monitor.")
-    @SuppressWarnings("NullAway.Init")
-    private Address secondaryMonitor;
+    @Mixin private PeerOptions peer = new PeerOptions();
 
     @Option(
             names = "--force",
@@ -57,11 +41,11 @@ final class ResyncCommand implements Callable<Integer> {
     public Integer call() throws IOException, InterruptedException {
         ObjectNode arguments =
                 Json.object()
-                        .put("secondary", secondary.format())
-                        .put("secondary-monitor", secondaryMonitor.toString())
+                        .put("secondary", peer.secondary.format())
+                        .put("secondary-monitor", peer.monitor.toString())
                         .put("force", force);
         monitor.execute("colo-resync", arguments);
-        System.out.println("the copy to " + secondary.format() + " has begun");
+        System.out.println("the copy to " + peer.secondary.format() + " has begun");
         return 0;
     }
 }

@@ -2,6 +2,8 @@ package dev.lockstep.cli;
 
 import dev.lockstep.colo.SecondaryOptions;
 import dev.lockstep.colo.SecondaryOptions.Buffers;
+import dev.lockstep.colo.Side;
+import dev.lockstep.colo.Status;
 import dev.lockstep.nbd.Address;
 
 import org.jspecify.annotations.Nullable;
@@ -58,7 +60,10 @@ final class SecondaryCommand implements Callable<Integer> {
             names = "--listen",
             required = true,
             paramLabel = "ADDRESS",
-            description = "Where the joined primary, and nobody else, writes to.")
+            description =
+                    "Where the joined primary, and nobody else, writes to. Where port 0 took a free"
+                            + " one, here or for --monitor, standard error and `colo status` say"
+                            + " which.")
     @SuppressWarnings("NullAway.Init")
     private Address listen;
 
@@ -79,8 +84,16 @@ final class SecondaryCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException, InterruptedException {
         SecondaryOptions options = options();
-        return ServerProcess.run(
-                spec.qualifiedName(), () -> Sides.server(Sides.secondary(options)));
+        return ServerProcess.run(spec.qualifiedName(), () -> start(options));
+    }
+
+    private ServerProcess.Server start(SecondaryOptions options) throws IOException {
+        Side running = Sides.secondary(options);
+        Status status = running.status();
+        String command = spec.qualifiedName();
+        Sides.tellPort(command, "--listen", listen, String.valueOf(status.listen()));
+        Sides.tellPort(command, "--monitor", side.monitor, status.monitor());
+        return Sides.server(running);
     }
 
     private SecondaryOptions options() {

@@ -62,6 +62,7 @@ final class ServerProcess {
         ServerProcess process = new ServerProcess(command);
         Runtime.getRuntime()
                 .addShutdownHook(Thread.ofPlatform().name("shutdown").unstarted(process::end));
+        EarlyEnd.over();
         try {
             Server server = process.start(starting);
             System.out.println("ready: " + server.readyUri());

@@ -4,8 +4,10 @@ import dev.lockstep.colo.PrimaryOptions;
 import dev.lockstep.colo.SecondaryOptions;
 import dev.lockstep.colo.Side;
 import dev.lockstep.colo.Status;
+import dev.lockstep.colo.machine.State;
 import dev.lockstep.colo.primary.PrimaryNode;
 import dev.lockstep.colo.secondary.SecondaryNode;
+import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.NbdUri;
 
 import java.io.IOException;
@@ -33,6 +35,14 @@ final class Sides {
         return new ServerProcess.Server(reachable.format(), side::awaitQuit, side::close);
     }
 
+    /// Tells on standard error which port was taken where any free one was asked for: the ready
+    /// line has room for the guest's export alone.
+    static void tellPort(String command, String option, Address asked, String taken) {
+        if (asked.takesFreePort()) {
+            System.err.printf("%s: %s %s is %s%n", command, option, asked, taken);
+        }
+    }
+
     /// Tells on standard error how far the initial copy is, until it is done or broken off.
     static void showProgress(String command, Side side) {
         Thread.ofVirtual().name("progress").start(() -> watch(command, side));
@@ -52,6 +62,10 @@ final class Sides {
             // Nothing signals progress: it is looked at once a second.
             LockSupport.parkNanos(PROGRESS_INTERVAL_NANOS);
             progress = side.status().sync();
+        }
+        State state = side.status().state();
+        if (state == State.SYNCING || state == State.RUNNING) {
+            System.err.println(command + ": the copy is complete (100 %)");
         }
     }
 }

@@ -11,6 +11,7 @@ import picocli.CommandLine.Option;
 
 import java.io.IOException;
 import java.util.Arrays;
+import java.util.List;
 import java.util.concurrent.Callable;
 
 /// `lockstep colo status`.
@@ -57,13 +58,15 @@ final class StatusCommand implements Callable<Integer> {
         line(text, "epoch", status.path("epoch").asText());
         line(text, "generation", status.path("generation").asText("none"));
         line(text, "in sync", status.path("inSync").asBoolean() ? "yes" : "no");
-        line(
-                text,
-                "buffered",
-                "%d bytes, of which a failover to the checkpoint drops %d"
-                        .formatted(
-                                status.path("bufferedBytes").asLong(),
-                                status.path("droppedBytes").asLong()));
+        if (status.path("role").asText().equals("secondary")) {
+            line(
+                    text,
+                    "buffered",
+                    "%d bytes, of which a failover to the checkpoint drops %d of the primary's"
+                            .formatted(
+                                    status.path("bufferedBytes").asLong(),
+                                    status.path("droppedBytes").asLong()));
+        }
         line(text, "peer", peer(status.path("peer")));
         JsonNode sync = status.path("sync");
         if (sync.isObject()) {
@@ -77,7 +80,11 @@ final class StatusCommand implements Callable<Integer> {
         if (status.path("error").isTextual()) {
             line(text, "error", status.path("error").asText());
         }
-        line(text, "export", status.path("export").asText());
+        for (String address : List.of("export", "listen", "monitor")) {
+            if (status.path(address).isTextual()) {
+                line(text, address, status.path(address).asText());
+            }
+        }
         return text.toString().stripTrailing();
     }
 

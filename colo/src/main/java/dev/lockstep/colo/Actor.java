@@ -10,6 +10,7 @@ import dev.lockstep.colo.machine.Moment;
 import dev.lockstep.colo.machine.Node;
 import dev.lockstep.colo.machine.Nonce;
 import dev.lockstep.colo.machine.Order;
+import dev.lockstep.colo.machine.State;
 import dev.lockstep.colo.machine.Step;
 import dev.lockstep.colo.machine.Timing;
 import dev.lockstep.qmp.QmpException;
@@ -17,6 +18,7 @@ import dev.lockstep.qmp.QmpException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.slf4j.event.Level;
 
 import java.io.IOException;
 import java.security.SecureRandom;
@@ -63,7 +65,7 @@ public final class Actor implements AutoCloseable {
         void run() throws IOException, InterruptedException;
     }
 
-    private static final Logger LOG = LoggerFactory.getLogger(Actor.class);
+    private static final Logger LOG = LoggerFactory.getLogger("lockstep.colo");
 
     private static final String STOPPED = "this side has stopped";
 
@@ -245,12 +247,13 @@ public final class Actor implements AutoCloseable {
                     calls.put(call, new CallOutcome.Refused(reason));
             case Action.Changed changed -> {
                 transitions.incrementAndGet();
-                LOG.info(
-                        "{} -> {} ({}, epoch {})",
-                        changed.from().label(),
-                        changed.to().label(),
-                        changed.reason(),
-                        changed.epoch());
+                LOG.atLevel(level(changed))
+                        .log(
+                                "{} -> {} ({}, epoch {})",
+                                changed.from().label(),
+                                changed.to().label(),
+                                changed.reason(),
+                                changed.epoch());
                 hands.carryOut(changed);
             }
             case Action.Warn(String what) -> LOG.warn("{}", what);
@@ -274,6 +277,13 @@ public final class Actor implements AutoCloseable {
                     Action.Ready _ ->
                     hands.carryOut(action);
         }
+    }
+
+    private static Level level(Action.Changed changed) {
+        if (changed.to() == State.FAILED) {
+            return Level.ERROR;
+        }
+        return changed.alarming() ? Level.WARN : Level.INFO;
     }
 
     private void store(long ticket, DurableRecord record) {

@@ -41,6 +41,7 @@ import java.util.function.Supplier;
 /// | `x-colo-lost-heartbeat` | secondary: fail over to the checkpoint; primary: go on alone |
 /// | `colo-status` | [Status] |
 /// | `colo-checkpoint-now` | a checkpoint; answers the epoch |
+/// | `colo-last-pause` | [Side.Pause] of the last checkpoint |
 /// | `colo-failover` | `to`, `force`; answers what it dropped |
 /// | `colo-resync` | `secondary`, `secondary-monitor`, `force` |
 public final class ColoMonitor {
@@ -136,7 +137,10 @@ public final class ColoMonitor {
                 });
         server.register("query-block-exports", List.of(), (_, _) -> exports());
         server.register(
-                "query-named-block-nodes", List.of(optional("flat", BOOLEAN)), (_, _) -> nodes());
+                "query-named-block-nodes",
+                List.of(optional("flat", BOOLEAN)),
+                (arguments, _) ->
+                        new NodeList(side.get().nodes()).toJson(arguments.bool("flat", false)));
         server.register(
                 "quit",
                 List.of(),
@@ -167,6 +171,7 @@ public final class ColoMonitor {
 
     private void registerOwn() {
         server.register("colo-status", List.of(), (_, _) -> side.get().status().toJson());
+        server.register("colo-last-pause", List.of(), (_, _) -> Json.of(side.get().lastPause()));
         server.register(
                 "colo-checkpoint-now",
                 List.of(),
@@ -262,35 +267,6 @@ public final class ColoMonitor {
                     .put("type", "nbd")
                     .put("node-name", export.nodeName())
                     .put("shutting-down", export.shuttingDown());
-        }
-        return list;
-    }
-
-    /// All members that the schema's `BlockDeviceInfo` requires.
-    private JsonNode nodes() {
-        ArrayNode list = Json.array();
-        for (Side.NodeInfo node : side.get().nodes()) {
-            ObjectNode json = list.addObject();
-            json.put("node-name", node.name())
-                    .put("drv", node.driver())
-                    .put("file", node.file())
-                    .put("ro", node.readOnly())
-                    .put("backing_file_depth", 0)
-                    .put("encrypted", false)
-                    .put("detect_zeroes", "off")
-                    .put("write_threshold", 0)
-                    .put("active", true);
-            for (String limit : List.of("bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr")) {
-                json.put(limit, 0);
-            }
-            json.putObject("cache")
-                    .put("writeback", true)
-                    .put("direct", false)
-                    .put("no-flush", false);
-            json.putObject("image")
-                    .put("filename", node.file())
-                    .put("format", node.driver())
-                    .put("virtual-size", node.sizeBytes());
         }
         return list;
     }

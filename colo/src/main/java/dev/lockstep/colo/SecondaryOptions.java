@@ -30,18 +30,31 @@ public record SecondaryOptions(
         boolean insecure) {
     /// Where the buffered bytes live.
     public sealed interface Buffers {
+        /// How [Ram] is written.
+        String RAM = "ram";
+
         /// In memory: gone with the process.
-        record Ram() implements Buffers {}
+        record Ram() implements Buffers {
+            @Override
+            public String toString() {
+                return RAM;
+            }
+        }
 
         /// In sparse files in a folder, which is created if missing.
-        record Folder(Path path) implements Buffers {}
+        record Folder(Path path) implements Buffers {
+            @Override
+            public String toString() {
+                return path.toString();
+            }
+        }
 
         /// Reads `ram` or a folder's path.
         static Buffers parse(String text) {
             if (text.isEmpty()) {
                 throw new IllegalArgumentException("--buffers is 'ram' or a folder");
             }
-            return text.equals("ram") ? new Ram() : new Folder(Path.of(text));
+            return text.equals(RAM) ? new Ram() : new Folder(Path.of(text));
         }
     }
 
@@ -65,7 +78,7 @@ public record SecondaryOptions(
                     "--buffer-limit %d is less than %d bytes, which no write fits in"
                             .formatted(bufferLimitBytes, LIMIT_BYTES_MIN));
         }
-        if (listen.equals(export) && !ephemeral(listen)) {
+        if (listen.equals(export) && !listen.takesFreePort()) {
             throw new IllegalArgumentException(
                     "--listen and --export are both %s, but they are two listeners"
                             .formatted(listen));
@@ -83,9 +96,5 @@ public record SecondaryOptions(
     /// Where the durable record is kept where no place was given: beside the disk.
     public static Path defaultState(Path disk) {
         return OptionRules.defaultState(disk);
-    }
-
-    private static boolean ephemeral(Address address) {
-        return address instanceof Address.Tcp tcp && tcp.port() == 0;
     }
 }

@@ -1,9 +1,12 @@
 package dev.lockstep.colo;
 
+import dev.lockstep.block.file.CacheMode;
 import dev.lockstep.colo.machine.FailoverTo;
 import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.NbdUri;
 import dev.lockstep.qmp.QmpException;
+
+import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.util.List;
@@ -23,9 +26,29 @@ public interface Side extends AutoCloseable {
 
     /// A node of the block graph, as `query-named-block-nodes` lists it.
     ///
-    /// @param driver QEMU's name for what it is: `raw`, `file`, `quorum`, `replication`, `nbd`...
+    /// @param driver QEMU's name for what it is: `raw`, `quorum`, `replication`, `nbd`
     /// @param file what it is made of, for people: a path or a URI
-    record NodeInfo(String name, String driver, String file, long sizeBytes, boolean readOnly) {}
+    /// @param backing the name of the node that it lies over; null if it holds everything itself
+    record NodeInfo(
+            String name,
+            String driver,
+            String file,
+            long sizeBytes,
+            CacheMode cache,
+            @Nullable String backing) {}
+
+    /// How long the guest was held at a checkpoint, in microseconds.
+    ///
+    /// @param totalMicros from the guest's gate shut to open again
+    /// @param drainMicros until no request was in flight
+    /// @param flushMicros both sides flushing what was written since they were flushed beforehand
+    record Pause(long totalMicros, long drainMicros, long flushMicros) {
+        @Override
+        public String toString() {
+            return "the guest was held for %d us: %d us draining, %d us flushing"
+                    .formatted(totalMicros, drainMicros, flushMicros);
+        }
+    }
 
     /// This moment's picture. It never waits for I/O or for the peer.
     Status status();
@@ -57,6 +80,10 @@ public interface Side extends AutoCloseable {
 
     /// The nodes of the block graph, from the roots down.
     List<NodeInfo> nodes();
+
+    /// How long this side's guest was held when it last took a checkpoint as the primary. Refused
+    /// on a secondary.
+    Pause lastPause() throws QmpException;
 
     /// The guest's export, with the port it got.
     NbdUri guestExport();

@@ -23,6 +23,8 @@ import java.util.Locale;
 /// @param sync the initial copy; null if none runs
 /// @param error what is wrong, as `query-xen-replication-status` has it; null if nothing is
 /// @param export the URI of the guest's export
+/// @param listen the URI that a primary of this side writes to; null where there cannot be one
+/// @param monitor where the monitor listens
 public record Status(
         String name,
         Role role,
@@ -35,7 +37,9 @@ public record Status(
         @Nullable Peer peer,
         @Nullable SyncProgress sync,
         @Nullable String error,
-        String export) {
+        String export,
+        @Nullable String listen,
+        String monitor) {
     /// The other side.
     ///
     /// @param lastHeardMs how long ago any byte came from it
@@ -62,6 +66,9 @@ public record Status(
                 .put("droppedBytes", droppedBytes);
         json.set("peer", peer == null ? null : Json.of(peer));
         json.set("sync", sync == null ? null : Json.of(sync));
-        return json.put("error", error).put("export", export);
+        return json.put("error", error)
+                .put("export", export)
+                .put("listen", listen)
+                .put("monitor", monitor);
     }
 }

@@ -2,11 +2,14 @@ package dev.lockstep.colo;
 
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
+import dev.lockstep.block.file.CacheMode;
 import dev.lockstep.colo.machine.FailoverTo;
 import dev.lockstep.colo.machine.Role;
 import dev.lockstep.colo.machine.State;
@@ -73,7 +76,8 @@ class ColoMonitorTest {
                         + "\"generation\":\"ab\",\"inSync\":true,\"bufferedBytes\":30,"
                         + "\"droppedBytes\":10,\"peer\":{\"address\":\"127.0.0.1:1\","
                         + "\"connected\":true,\"lastHeardMs\":12},\"sync\":null,\"error\":null,"
-                        + "\"export\":\"nbd://127.0.0.1:2/vm1\"}",
+                        + "\"export\":\"nbd://127.0.0.1:2/vm1\","
+                        + "\"listen\":\"nbd://127.0.0.1:3/vm1\",\"monitor\":\"127.0.0.1:4\"}",
                 run("colo-status", "{}"));
     }
 
@@ -135,8 +139,25 @@ class ColoMonitorTest {
         assertEquals(
                 "[{\"id\":\"vm1\",\"type\":\"nbd\",\"node-name\":\"disk\",\"shutting-down\":false}]",
                 run("query-block-exports", "{}"));
-        String nodes = run("query-named-block-nodes", "{'flat':true}");
-        assertTrue(nodes.contains("\"virtual-size\":1048576"), nodes);
+        JsonNode nodes = Json.parse(run("query-named-block-nodes", "{}"));
+        JsonNode active = nodes.get(0);
+        assertEquals("/d.raw", active.path("backing_file").asText());
+        assertEquals(1, active.path("backing_file_depth").asInt());
+        assertTrue(active.path("cache").path("no-flush").asBoolean());
+        assertEquals(
+                nodes.get(1).path("image"),
+                active.path("image").path("backing-image"),
+                nodes::toString);
+        JsonNode disk = nodes.get(1);
+        assertEquals(1 << 20, disk.path("image").path("virtual-size").asInt());
+        assertEquals(0, disk.path("backing_file_depth").asInt());
+        assertFalse(disk.has("backing_file"));
+        assertFalse(disk.path("cache").path("no-flush").asBoolean());
+        String flat = run("query-named-block-nodes", "{'flat':true}");
+        assertFalse(flat.contains("backing-image"), flat);
+        assertEquals(
+                "{\"totalMicros\":3,\"drainMicros\":2,\"flushMicros\":1}",
+                run("colo-last-pause", "{}"));
         assertEquals(
                 "{\"running\":true,\"singlestep\":false,\"status\":\"running\"}",
                 run("query-status", "{}"));
@@ -184,7 +205,9 @@ class ColoMonitorTest {
                     new Status.Peer("127.0.0.1:1", true, 12),
                     null,
                     error,
-                    guestExport().format());
+                    guestExport().format(),
+                    "nbd://127.0.0.1:3/vm1",
+                    "127.0.0.1:4");
         }
 
         @Override
@@ -216,7 +239,14 @@ class ColoMonitorTest {
 
         @Override
         public List<NodeInfo> nodes() {
-            return List.of(new NodeInfo("disk", "file", "/d.raw", 1 << 20, false));
+            return List.of(
+                    new NodeInfo("active", "replication", "ram", 1 << 20, CacheMode.UNSAFE, "disk"),
+                    new NodeInfo("disk", "raw", "/d.raw", 1 << 20, CacheMode.WRITEBACK, null));
+        }
+
+        @Override
+        public Pause lastPause() {
+            return new Pause(3, 2, 1);
         }
 
         @Override

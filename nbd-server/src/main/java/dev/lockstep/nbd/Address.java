@@ -118,6 +118,11 @@ public sealed interface Address {
     /// addresses are loopback ones. A name that cannot be looked up is not. May block.
     boolean isLoopback();
 
+    /// Whether who listens here is given a free port, so that others have to be told which.
+    default boolean takesFreePort() {
+        return this instanceof Tcp tcp && tcp.port() == 0;
+    }
+
     /// Opens a blocking socket of this family that is not connected yet.
     default SocketChannel openSocket() throws IOException {
         return switch (this) {

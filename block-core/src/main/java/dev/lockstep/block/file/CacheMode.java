@@ -21,11 +21,13 @@ public enum CacheMode {
         this.writeThrough = writeThrough;
     }
 
-    boolean direct() {
+    /// Whether it goes past the page cache.
+    public boolean direct() {
         return direct;
     }
 
-    boolean writeThrough() {
+    /// Whether every write is durable when it returns.
+    public boolean writeThrough() {
         return writeThrough;
     }
 }

@@ -69,8 +69,10 @@ public sealed interface Action {
     /// The guest's export is served from now on: the process says `ready`.
     record Ready() implements Action {}
 
-    /// The state changed: to be logged as `from -> to (reason, epoch)` and counted.
-    record Changed(State from, State to, String reason, long epoch) implements Action {}
+    /// The state changed: to be logged as `from -> to (reason, epoch)` and counted. `alarming` says
+    /// that nobody asked for it and that the pair is worse off: an operator has to hear of it.
+    record Changed(State from, State to, String reason, long epoch, boolean alarming)
+            implements Action {}
 
     /// Something that an operator must hear of.
     record Warn(String what) implements Action {}

@@ -140,8 +140,7 @@ final class Joining {
                         instanceof StartDecision.Join(boolean alone)
                 && alone) {
             turn.act(new Action.Ready());
-            turn.act(new Action.Warn("serving alone: " + reason));
-            PrimarySide.goAlone(turn, reason);
+            PrimarySide.goAlone(turn, "serving alone: " + reason);
             return;
         }
         abandon(turn, job, reason);

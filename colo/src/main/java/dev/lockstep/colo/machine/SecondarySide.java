@@ -39,17 +39,23 @@ final class SecondarySide {
 
     /// Closes the session for good: its primary is a stranger from now on.
     static void endSession(Turn turn, String reason) {
-        lostContact(turn, reason);
+        without(turn).ifPresent(next -> turn.become(next, reason));
+        turn.connected = false;
         turn.session = Optional.empty();
     }
 
     private static void lostContact(Turn turn, String reason) {
+        without(turn).ifPresent(next -> turn.sinkTo(next, reason));
         turn.connected = false;
-        if (turn.state() == State.RUNNING) {
-            turn.become(State.DEGRADED, reason);
-        } else if (turn.state() == State.SYNCING) {
-            turn.become(State.INCONSISTENT, reason);
-        }
+    }
+
+    /// What a side in a session becomes without its primary.
+    private static Optional<State> without(Turn turn) {
+        return switch (turn.state()) {
+            case RUNNING -> Optional.of(State.DEGRADED);
+            case SYNCING -> Optional.of(State.INCONSISTENT);
+            case WAITING, DEGRADED, FAILING_OVER, STALE, INCONSISTENT, FAILED -> Optional.empty();
+        };
     }
 
     private static void heard(Turn turn, Nonce session) {
@@ -262,7 +268,7 @@ final class SecondarySide {
             return;
         }
         if (!half) {
-            turn.become(State.STALE, "the primary went on alone");
+            turn.sinkTo(State.STALE, "the primary went on alone");
         }
         turn.idle();
         turn.act(new Action.Reply(job.call(), new Message.Noted()));

@@ -10,7 +10,7 @@ public enum State {
     /// A full copy is on its way; the secondary is no copy yet.
     SYNCING("copies the primary's whole disk to the secondary"),
     /// Both sides have what the guest was told is written.
-    RUNNING("both sides hold every acknowledged write"),
+    RUNNING("holds every acknowledged write, as its peer does"),
     /// The peer is lost. A primary goes on alone or holds its guest; a secondary keeps its copy.
     DEGRADED("goes on without its peer, or holds its guest's writes for want of one"),
     /// A failover has taken effect, and the buffers are being committed to the disk behind it.

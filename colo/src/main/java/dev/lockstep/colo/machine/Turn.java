@@ -121,8 +121,18 @@ final class Turn {
         return ++tickets;
     }
 
-    /// Every change of state passes here.
+    /// A change of state in the course of things.
     void become(State next, String reason) {
+        change(next, reason, false);
+    }
+
+    /// A change of state for the worse that nobody asked for.
+    void sinkTo(State next, String reason) {
+        change(next, reason, true);
+    }
+
+    /// Every change of state passes here.
+    private void change(State next, String reason, boolean alarming) {
         if (next == state) {
             return;
         }
@@ -131,7 +141,7 @@ final class Turn {
                     "%s may not become %s (%s)".formatted(state, next, reason));
         }
         long epoch = record.map(DurableRecord::epoch).orElse(0L);
-        act(new Action.Changed(state, next, reason, epoch));
+        act(new Action.Changed(state, next, reason, epoch, alarming));
         state = next;
     }
 
@@ -166,8 +176,7 @@ final class Turn {
     /// The state file or the disk is beyond use: nothing can be promised any more.
     void fail(String reason) {
         error = Optional.of(reason);
-        act(new Action.Warn(reason));
-        become(State.FAILED, reason);
+        sinkTo(State.FAILED, reason);
         if (role == Role.PRIMARY) {
             act(new Action.FailRemote(reason));
         }

@@ -24,6 +24,7 @@ import org.slf4j.LoggerFactory;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import java.util.function.Function;
@@ -42,6 +43,9 @@ public final class Leader implements PairListener, AutoCloseable {
     /// Every request but a copy's is far shorter.
     private static final Duration CONNECT_PATIENCE = Duration.ofSeconds(5);
 
+    private static final long WARN_INTERVAL_NANOS = 1_000_000_000L;
+
+    private final AtomicLong warnedNanos = new AtomicLong(System.nanoTime() - WARN_INTERVAL_NANOS);
     private final Consumer<Event> post;
     private final Listener listener;
     private final Duration ioTimeout;
@@ -164,6 +168,16 @@ public final class Leader implements PairListener, AutoCloseable {
         beat(node.session().orElse(null));
     }
 
+    /// The remote child, if there is one.
+    Optional<String> remoteChild() {
+        lock.lock();
+        try {
+            return Optional.ofNullable(attached).map(it -> it.device().description());
+        } finally {
+            lock.unlock();
+        }
+    }
+
     /// Carries out an action of a primary.
     ///
     /// @return false if it is none
@@ -190,15 +204,24 @@ public final class Leader implements PairListener, AutoCloseable {
 
     @Override
     public void peerFailed(Gate gate, Failure failure) {
-        listener.childFailed("remote", failure);
+        listener.childFailed(PairNodes.REMOTE, failure);
         lose(gate, reason(failure.cause()));
     }
 
     @Override
     public void localFailed(Failure failure) {
-        LOG.warn("the local disk failed the guest: {}", reason(failure.cause()));
-        listener.childFailed("local", failure);
+        warn(failure);
+        listener.childFailed(PairNodes.LOCAL, failure);
         listener.requestFailed(failure);
+    }
+
+    /// Once a second: a guest on a broken disk tries thousands of times.
+    private void warn(Failure failure) {
+        long now = System.nanoTime();
+        long before = warnedNanos.get();
+        if (now - before >= WARN_INTERVAL_NANOS && warnedNanos.compareAndSet(before, now)) {
+            LOG.warn("the local disk failed the guest: {}", reason(failure.cause()));
+        }
     }
 
     /// Leaves the peer and releases what belongs to it. The disk and the guest's edge stay.

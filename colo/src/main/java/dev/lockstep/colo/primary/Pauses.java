@@ -1,5 +1,7 @@
 package dev.lockstep.colo.primary;
 
+import dev.lockstep.colo.Side.Pause;
+
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 
@@ -10,19 +12,6 @@ public final class Pauses {
     private volatile long quietNanos;
     private volatile long flushedNanos;
     private volatile Pause last = new Pause(0, 0, 0);
-
-    /// One pause, in microseconds.
-    ///
-    /// @param totalMicros from the guest's gate shut to open again
-    /// @param drainMicros until no request was in flight
-    /// @param flushMicros both sides flushing what was written since they were flushed beforehand
-    public record Pause(long totalMicros, long drainMicros, long flushMicros) {
-        @Override
-        public String toString() {
-            return "the guest was held for %d us: %d us draining, %d us flushing"
-                    .formatted(totalMicros, drainMicros, flushMicros);
-        }
-    }
 
     /// The last pause that ended.
     public Pause last() {

@@ -29,7 +29,6 @@ import dev.lockstep.nbd.Export;
 import dev.lockstep.nbd.Exports;
 import dev.lockstep.nbd.NbdUri;
 import dev.lockstep.nbd.server.NbdServer;
-import dev.lockstep.qmp.Json;
 import dev.lockstep.qmp.QmpException;
 import dev.lockstep.qmp.QmpServer;
 
@@ -40,7 +39,6 @@ import java.io.IOException;
 import java.security.SecureRandom;
 import java.time.Duration;
 import java.time.InstantSource;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
@@ -60,6 +58,7 @@ public final class PrimaryNode implements Side {
     private final Leader leader;
     private final Actor actor;
     private final ColoMonitor monitor;
+    private final Address monitorAddress;
     private final NbdUri guestExport;
     private volatile boolean goingAlone;
     private volatile boolean exiting;
@@ -95,7 +94,10 @@ public final class PrimaryNode implements Side {
                     instanceof StartDecision.Refuse(String reason)) {
                 throw new IOException(reason);
             }
-            monitor = serveMonitor();
+            QmpServer clients =
+                    resources.add(new QmpServer(Release.qmpVersion(), InstantSource.system()));
+            monitor = ColoMonitor.register(clients, () -> this);
+            monitorAddress = clients.listen(options.monitor());
             leader =
                     new Leader(
                             new Gate(disk),
@@ -166,15 +168,6 @@ public final class PrimaryNode implements Side {
         if (interrupted) {
             Thread.currentThread().interrupt();
         }
-    }
-
-    private ColoMonitor serveMonitor() throws IOException {
-        QmpServer server = new QmpServer(Release.qmpVersion(), InstantSource.system());
-        resources.add(server);
-        ColoMonitor registered = ColoMonitor.register(server, () -> this);
-        server.register("colo-last-pause", List.of(), (_, _) -> Json.of(lastPause()));
-        Address _ = server.listen(options.monitor());
-        return registered;
     }
 
     private void awaitReady() throws IOException, InterruptedException {
@@ -254,7 +247,9 @@ public final class PrimaryNode implements Side {
                 new Status.Peer(peer, node.hearsPeer(), TimeUnit.NANOSECONDS.toMillis(silentNanos)),
                 leader.progress().orElse(null),
                 node.error().orElse(null),
-                guestExport.format());
+                guestExport.format(),
+                null,
+                monitorAddress.toString());
     }
 
     @Override
@@ -301,15 +296,7 @@ public final class PrimaryNode implements Side {
 
     @Override
     public List<NodeInfo> nodes() {
-        long size = leader.pair().size();
-        List<NodeInfo> nodes = new ArrayList<>();
-        nodes.add(new NodeInfo(options.name(), "quorum", leader.pair().description(), size, false));
-        nodes.add(new NodeInfo("local", "file", options.disk().toString(), size, false));
-        leader.peer()
-                .filter(_ -> actor.node().session().isPresent())
-                .map(peer -> peer.target().format())
-                .ifPresent(uri -> nodes.add(new NodeInfo("remote", "nbd", uri, size, false)));
-        return nodes;
+        return PairNodes.of(options.name(), leader, options.disk());
     }
 
     @Override
@@ -317,8 +304,8 @@ public final class PrimaryNode implements Side {
         return guestExport;
     }
 
-    /// How long the guest was held at the last checkpoint.
-    public Pauses.Pause lastPause() {
+    @Override
+    public Pause lastPause() {
         return leader.pauses().last();
     }
 

@@ -43,7 +43,7 @@ final class SecondaryHands implements Actor.Hands, SecondaryStack.Listener, Auto
     /// primary's option.
     static final Duration IO_TIMEOUT = Duration.ofSeconds(30);
 
-    private static final Logger LOG = LoggerFactory.getLogger(SecondaryHands.class);
+    private static final Logger LOG = LoggerFactory.getLogger("lockstep.colo");
 
     private final String name;
     private final SecondaryStack stack;

@@ -2,6 +2,7 @@ package dev.lockstep.colo.secondary;
 
 import dev.lockstep.block.BlockDevice;
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.file.CacheMode;
 import dev.lockstep.block.file.FileDevice;
 import dev.lockstep.block.file.FileOptions;
 import dev.lockstep.block.overlay.BufferStore;
@@ -26,8 +27,10 @@ import dev.lockstep.colo.machine.Order;
 import dev.lockstep.colo.machine.Role;
 import dev.lockstep.colo.machine.Settings;
 import dev.lockstep.colo.machine.StartDecision;
+import dev.lockstep.colo.machine.State;
 import dev.lockstep.colo.machine.Step;
 import dev.lockstep.colo.primary.Leader;
+import dev.lockstep.colo.primary.PairNodes;
 import dev.lockstep.colo.primary.Peer;
 import dev.lockstep.colo.store.StateFile;
 import dev.lockstep.nbd.Address;
@@ -36,6 +39,7 @@ import dev.lockstep.nbd.Exports;
 import dev.lockstep.nbd.NbdUri;
 import dev.lockstep.nbd.server.NbdServer;
 import dev.lockstep.qmp.Caller;
+import dev.lockstep.qmp.QmpException;
 import dev.lockstep.qmp.QmpServer;
 
 import org.jspecify.annotations.Nullable;
@@ -54,6 +58,10 @@ import java.util.function.UnaryOperator;
 ///
 /// After a failover it is a primary, and serves on under the same guest's edge.
 public final class SecondaryNode implements Side {
+    private static final String ACTIVE = "active-disk";
+    private static final String HIDDEN = "hidden-disk";
+    private static final String DISK = "secondary-disk";
+
     private final SecondaryOptions options;
     private final Closing resources;
     private final long sizeBytes;
@@ -63,6 +71,7 @@ public final class SecondaryNode implements Side {
     private final SecondaryStack stack;
     private volatile NbdUri guestExport;
     private volatile NbdUri targetExport;
+    private volatile Address monitorAddress;
 
     private SecondaryNode(
             SecondaryOptions options,
@@ -77,6 +86,7 @@ public final class SecondaryNode implements Side {
         this.sizeBytes = disk.size();
         this.guestExport = new NbdUri(options.export(), options.name());
         this.targetExport = new NbdUri(options.listen(), options.name());
+        this.monitorAddress = options.monitor();
         this.monitor = new QmpServer(Release.qmpVersion(), InstantSource.system());
         this.hands =
                 new SecondaryHands(
@@ -177,7 +187,7 @@ public final class SecondaryNode implements Side {
         actor.start();
         targetExport = new NbdUri(hands.listen(options.listen()), options.name());
         guestExport = new NbdUri(guests.listen(options.export()), options.name());
-        Address _ = monitor.listen(options.monitor());
+        monitorAddress = monitor.listen(options.monitor());
     }
 
     /// Whoever waits at the guest's gate by now goes unanswered: an error would be a lie.
@@ -207,7 +217,9 @@ public final class SecondaryNode implements Side {
                 peer(node, leader),
                 leader == null ? null : leader.progress().orElse(null),
                 node.error().orElse(null),
-                guestExport.format());
+                guestExport.format(),
+                targetExport.format(),
+                monitorAddress.toString());
     }
 
     private Status.@Nullable Peer peer(Node node, @Nullable Leader leader) {
@@ -254,26 +266,51 @@ public final class SecondaryNode implements Side {
         List<ExportInfo> exports = new ArrayList<>();
         exports.add(new ExportInfo(options.name(), guestNode(), false));
         if (hands.hasTarget()) {
-            exports.add(new ExportInfo(options.name() + "-target", "secondary-disk", false));
+            exports.add(new ExportInfo(options.name() + "-target", DISK, false));
         }
         return exports;
     }
 
     @Override
     public List<NodeInfo> nodes() {
-        long size = sizeBytes;
-        String file = options.disk().toString();
-        List<NodeInfo> nodes = new ArrayList<>();
-        nodes.add(new NodeInfo(guestNode(), "replication", file, size, false));
-        if (hands.leader() == null) {
-            nodes.add(new NodeInfo("hidden-disk", "replication", file, size, false));
+        Leader leader = hands.leader();
+        if (leader == null) {
+            List<NodeInfo> nodes = new ArrayList<>(buffers(DISK));
+            nodes.add(node(DISK, "raw", options.disk().toString(), CacheMode.WRITEBACK, null));
+            return nodes;
         }
-        nodes.add(new NodeInfo("secondary-disk", "raw", file, size, false));
+        List<NodeInfo> nodes = PairNodes.of(options.name(), leader, options.disk());
+        if (actor.node().state() == State.FAILING_OVER) {
+            nodes.addAll(1, buffers(PairNodes.LOCAL));
+        }
         return nodes;
     }
 
+    /// What lies over the disk between checkpoints; a flush of it does nothing, as it does not
+    /// outlive the process.
+    private List<NodeInfo> buffers(String disk) {
+        String place = options.buffers().toString();
+        return List.of(
+                node(ACTIVE, "replication", place, CacheMode.UNSAFE, HIDDEN),
+                node(HIDDEN, "replication", place, CacheMode.UNSAFE, disk));
+    }
+
+    private NodeInfo node(
+            String name, String driver, String file, CacheMode cache, @Nullable String backing) {
+        return new NodeInfo(name, driver, file, sizeBytes, cache, backing);
+    }
+
     private String guestNode() {
-        return hands.leader() == null ? "active-disk" : "pair";
+        return hands.leader() == null ? ACTIVE : options.name();
+    }
+
+    @Override
+    public Pause lastPause() throws QmpException {
+        Leader leader = hands.leader();
+        if (leader == null) {
+            throw new QmpException("this side is a secondary; ask its primary");
+        }
+        return leader.pauses().last();
     }
 
     @Override

@@ -196,6 +196,8 @@ final class Rules {
                 && change.to() == State.RUNNING
                 && change.reason().contains("again")) {
             world.hit(Probe.CONTACT_LOST_AND_REGAINED);
+        } else if (change.reason().startsWith("serving alone")) {
+            world.hit(Probe.SERVED_ALONE_FROM_THE_START);
         } else if (change.to() == State.FAILED) {
             world.hit(Probe.PRIMARY_FAILED);
         }
