@@ -58,7 +58,8 @@ class PairIT {
                 .until(() -> pair.secondaryStatus().get("state").asText().equals("degraded"));
         assertEquals("primary", pair.secondaryStatus().get("role").asText());
         assertEquals(0, secondary.terminate(), secondary::errors);
-        assertEquals("", secondary.errors());
+        assertEquals(1, secondary.errors().lines().count(), secondary::errors);
+        assertTrue(secondary.errors().contains("running -> degraded"), secondary::errors);
         Guest.run(
                 pair.secondaryDisk.toString(),
                 "read -P 1 0 1M",
@@ -124,7 +125,9 @@ class PairIT {
         Lockstep primary = pair.startPrimary("--sync", "none");
         Guest.run(primary.uri(), "write -P 1 0 1M");
         assertEquals(0, primary.terminate(), primary::errors);
+        assertEquals("", primary.errors());
         assertEquals(0, secondary.terminate(), secondary::errors);
+        assertEquals("", secondary.errors());
         assertDisksEqual();
         pair.startSecondary();
         primary = pair.startPrimary();
