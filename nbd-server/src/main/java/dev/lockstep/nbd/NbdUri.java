@@ -7,15 +7,22 @@ import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 
 /// Names an export of a server: `nbd://HOST[:PORT]/EXPORT` or `nbd+unix:///EXPORT?socket=PATH`, as
-/// the NBD project's URI document defines it.
+/// the NBD project's URI document defines it; with `nbds` in place of `nbd`, through TLS.
 ///
 /// @param address where the server listens
 /// @param export the export's name; empty for the server's default one
-public record NbdUri(Address address, String export) {
+/// @param tls how TLS is spoken, or null where it is not
+public record NbdUri(Address address, String export, @Nullable UriTls tls) {
     private static final String TCP_SCHEME = "nbd";
     private static final String UNIX_SCHEME = "nbd+unix";
+    private static final String TCP_TLS_SCHEME = "nbds";
+    private static final String UNIX_TLS_SCHEME = "nbds+unix";
 
     /// The characters that RFC 3986 never requires to be encoded.
     private static final String UNRESERVED =
@@ -29,6 +36,11 @@ public record NbdUri(Address address, String export) {
                     "an export's name has at most %d bytes and no NUL"
                             .formatted(NbdProtocol.STRING_BYTES_MAX));
         }
+    }
+
+    /// An export that is used without TLS.
+    public NbdUri(Address address, String export) {
+        this(address, export, null);
     }
 
     /// Reads a URI.
@@ -51,31 +63,103 @@ public record NbdUri(Address address, String export) {
         int slash = place.indexOf('/');
         String authority = slash < 0 ? place : place.substring(0, slash);
         String export = slash < 0 ? "" : decode(text, place.substring(slash + 1));
-        return switch (scheme) {
-            case TCP_SCHEME -> {
-                if (socketParameter(text, query) != null) {
-                    throw malformed(text, "a socket belongs to the scheme nbd+unix");
+        int at = authority.lastIndexOf('@');
+        String user = at < 0 ? "" : decode(text, authority.substring(0, at));
+        String host = authority.substring(at + 1);
+        Map<String, String> parameters = parameters(text, query);
+        String socket = parameters.remove("socket");
+        UriTls tls =
+                switch (scheme) {
+                    case TCP_SCHEME, UNIX_SCHEME -> null;
+                    case TCP_TLS_SCHEME, UNIX_TLS_SCHEME -> tls(text, user, parameters);
+                    default ->
+                            throw malformed(text, "it does not begin with nbd:// or nbd+unix://");
+                };
+        if (!parameters.isEmpty()) {
+            String name = parameters.keySet().iterator().next();
+            throw malformed(
+                    text,
+                    name.startsWith("tls-")
+                            ? "the parameter '%s' belongs to the scheme nbds".formatted(name)
+                            : "the parameter '%s' is not known".formatted(name));
+        }
+        if (scheme.equals(UNIX_SCHEME) || scheme.equals(UNIX_TLS_SCHEME)) {
+            return new NbdUri(unix(text, host, socket), export, tls);
+        }
+        if (socket != null) {
+            throw malformed(text, "a socket belongs to the scheme nbd+unix");
+        }
+        return new NbdUri(tcp(text, host), export, tls);
+    }
+
+    /// Takes the parameters about TLS out of all there are.
+    private static UriTls tls(String text, String user, Map<String, String> parameters) {
+        String type = parameters.remove("tls-type");
+        String certificates = parameters.remove("tls-certificates");
+        String pskFile = parameters.remove("tls-psk-file");
+        String username = parameters.remove("tls-username");
+        String hostname = parameters.remove("tls-hostname");
+        String verify = parameters.remove("tls-verify-peer");
+        if (type != null && !type.equals(pskFile == null ? "x509" : "psk")) {
+            throw malformed(text, "tls-type is x509, or psk with the parameter tls-psk-file=FILE");
+        }
+        if (certificates != null && pskFile != null) {
+            throw malformed(text, "give one of tls-certificates and tls-psk-file");
+        }
+        if (verify != null && !verify.matches("0|1|false|true|no|yes")) {
+            throw malformed(text, "tls-verify-peer is 0 or 1");
+        }
+        return new UriTls(
+                certificates == null ? null : Path.of(certificates),
+                pskFile == null ? null : Path.of(pskFile),
+                username != null ? username : user.isEmpty() ? null : user,
+                hostname,
+                verify == null || verify.matches("1|true|yes"));
+    }
+
+    private static Map<String, String> parameters(String text, String query) {
+        Map<String, String> found = new LinkedHashMap<>();
+        for (String parameter : query.split("&", -1)) {
+            int equals = parameter.indexOf('=');
+            if (equals > 0) {
+                String name = parameter.substring(0, equals);
+                if (found.put(name, decode(text, parameter.substring(equals + 1))) != null) {
+                    throw malformed(text, "the parameter '%s' is there twice".formatted(name));
                 }
-                yield new NbdUri(tcp(text, authority), export);
+            } else if (!parameter.isEmpty()) {
+                throw malformed(text, "the parameter '%s' is not known".formatted(parameter));
             }
-            case UNIX_SCHEME -> new NbdUri(unix(text, authority, query), export);
-            case "nbds", "nbds+unix" ->
-                    throw malformed(text, "TLS is not supported yet; use nbd:// or nbd+unix://");
-            default -> throw malformed(text, "it does not begin with nbd:// or nbd+unix://");
-        };
+        }
+        return found;
     }
 
     /// Returns the URI in the form that [#parse] and other NBD programs read.
     public String format() {
-        return switch (address) {
-            case Address.Unix unix ->
-                    "%s:///%s?socket=%s"
-                            .formatted(
-                                    UNIX_SCHEME,
-                                    encode(export, "/"),
-                                    encode(unix.path().toString(), "/"));
-            case Address.Tcp tcp -> "%s://%s/%s".formatted(TCP_SCHEME, tcp, encode(export, "/"));
-        };
+        List<String> parameters = new ArrayList<>();
+        String place =
+                switch (address) {
+                    case Address.Unix(Path path) -> {
+                        add(parameters, "socket", path);
+                        yield tls == null ? UNIX_SCHEME + "://" : UNIX_TLS_SCHEME + "://";
+                    }
+                    case Address.Tcp tcp ->
+                            (tls == null ? TCP_SCHEME : TCP_TLS_SCHEME) + "://" + tcp;
+                };
+        if (tls != null) {
+            add(parameters, "tls-certificates", tls.certificates());
+            add(parameters, "tls-psk-file", tls.pskFile());
+            add(parameters, "tls-username", tls.username());
+            add(parameters, "tls-hostname", tls.hostname());
+            add(parameters, "tls-verify-peer", tls.verifyPeer() ? null : "0");
+        }
+        String query = parameters.isEmpty() ? "" : "?" + String.join("&", parameters);
+        return place + "/" + encode(export, "/") + query;
+    }
+
+    private static void add(List<String> parameters, String name, @Nullable Object value) {
+        if (value != null) {
+            parameters.add(name + "=" + encode(value.toString(), "/"));
+        }
     }
 
     @Override
@@ -83,8 +167,7 @@ public record NbdUri(Address address, String export) {
         return format();
     }
 
-    private static Address tcp(String text, String authority) {
-        String hostAndPort = authority.substring(authority.indexOf('@') + 1);
+    private static Address tcp(String text, String hostAndPort) {
         if (hostAndPort.isEmpty()) {
             return new Address.Tcp("localhost", NbdProtocol.DEFAULT_PORT);
         }
@@ -97,11 +180,10 @@ public record NbdUri(Address address, String export) {
         }
     }
 
-    private static Address unix(String text, String authority, String query) {
-        if (!authority.isEmpty()) {
+    private static Address unix(String text, String host, @Nullable String socket) {
+        if (!host.isEmpty()) {
             throw malformed(text, "nbd+unix has no host: write nbd+unix:///EXPORT?socket=PATH");
         }
-        String socket = socketParameter(text, query);
         if (socket == null || socket.isEmpty()) {
             throw malformed(text, "the parameter socket=PATH is missing");
         }
@@ -109,20 +191,6 @@ public record NbdUri(Address address, String export) {
             throw malformed(text, "sockets in the abstract namespace are not supported");
         }
         return new Address.Unix(Path.of(socket));
-    }
-
-    private static @Nullable String socketParameter(String text, String query) {
-        String socket = null;
-        for (String parameter : query.split("&", -1)) {
-            if (parameter.startsWith("socket=")) {
-                socket = decode(text, parameter.substring("socket=".length()));
-            } else if (parameter.startsWith("tls-")) {
-                throw malformed(text, "TLS is not supported yet; leave the tls- parameters out");
-            } else if (!parameter.isEmpty()) {
-                throw malformed(text, "the parameter '%s' is not known".formatted(parameter));
-            }
-        }
-        return socket;
     }
 
     private static String decode(String text, String encoded) {

@@ -1,6 +1,7 @@
 package dev.lockstep.nbd;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -8,6 +9,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+
+import java.nio.file.Path;
+import java.util.List;
 
 class NbdUriTest {
     @ParameterizedTest
@@ -66,12 +70,32 @@ class NbdUriTest {
     }
 
     @Test
-    void tls_is_recognised_and_refused_until_it_exists() {
-        for (String text :
-                new String[] {
-                    "nbds://host/x", "nbds+unix:///x?socket=/a", "nbd://host/x?tls-type=psk"
-                }) {
-            assertTrue(refusal(text).contains("TLS is not supported yet"), text);
+    void nbds_asks_for_tls_and_its_parameters_survive_formatting() {
+        assertEquals(UriTls.DEFAULT, NbdUri.parse("nbds://host/x").tls());
+        assertNull(NbdUri.parse("nbd://host/x").tls());
+        NbdUri psk = NbdUri.parse("nbds+unix://alice@/x?socket=/a&tls-psk-file=/k");
+        assertEquals(new UriTls(null, Path.of("/k"), "alice", null, true), psk.tls());
+        for (NbdUri uri :
+                List.of(
+                        psk,
+                        NbdUri.parse(
+                                "nbds://host:1/x?tls-certificates=/c%20c&tls-hostname=other"
+                                        + "&tls-verify-peer=0"))) {
+            assertEquals(uri, NbdUri.parse(uri.format()));
+        }
+    }
+
+    @Test
+    void parameters_of_tls_belong_to_nbds_and_must_make_sense() {
+        assertTrue(refusal("nbd://host/x?tls-hostname=y").contains("scheme nbds"));
+        for (String query :
+                List.of(
+                        "tls-type=anon",
+                        "tls-type=psk",
+                        "tls-verify-peer=maybe",
+                        "tls-certificates=/a&tls-psk-file=/b",
+                        "tls-colour=red")) {
+            assertTrue(refusal("nbds://host/x?" + query).contains("tls-"), query);
         }
     }
 

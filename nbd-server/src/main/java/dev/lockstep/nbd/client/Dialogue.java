@@ -2,11 +2,13 @@ package dev.lockstep.nbd.client;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.Option;
 import dev.lockstep.nbd.OptionCodec;
 import dev.lockstep.nbd.OptionReply;
 import dev.lockstep.nbd.OptionReplyCodec;
+import dev.lockstep.nbd.tls.ClientTls;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -25,14 +27,26 @@ final class Dialogue {
     /// All replies to one option: 2,000 exports with names and descriptions of full length.
     private static final int ANSWER_BYTES_MAX = 16 << 20;
 
-    private final Link link;
-    private final Input input;
     private final int greeting;
+    private Link link;
+    private Input input;
+
+    /// Opens the conversation, and begins TLS if that is wanted.
+    ///
+    /// @throws ProtocolException if the other side does not speak the protocol
+    static Dialogue open(Link link, RemoteOptions options) throws IOException {
+        Dialogue dialogue = new Dialogue(link);
+        ClientTls tls = options.tls();
+        if (tls != null) {
+            dialogue.startTls(tls, options.address());
+        }
+        return dialogue;
+    }
 
     /// Reads the greeting and answers it.
     ///
     /// @throws ProtocolException if the other side does not speak the protocol
-    Dialogue(Link link) throws IOException {
+    private Dialogue(Link link) throws IOException {
         this.link = link;
         this.input = new Input(link);
         this.greeting = readGreeting();
@@ -60,6 +74,27 @@ final class Dialogue {
             throw new ProtocolException("its greeting is malformed");
         }
         return input.need(2).getShort() & 0xffff;
+    }
+
+    /// Puts everything that follows through TLS. What was agreed on before does not count any more.
+    ///
+    /// @throws BlockException if the server does not offer TLS
+    private void startTls(ClientTls tls, Address address) throws IOException {
+        boolean offered = isFixed() && isAccepted(new Option.StartTls());
+        if (!offered && tls.required()) {
+            throw new BlockException(
+                    Kind.UNSUPPORTED,
+                    "the server does not offer TLS; connect without it only if you trust the"
+                            + " network");
+        }
+        if (!offered) {
+            return;
+        }
+        if (!input.isEmpty()) {
+            throw new ProtocolException("it sent something in the clear after it agreed to TLS");
+        }
+        link = Link.encrypted(link, tls.newEngine(address));
+        input = new Input(link);
     }
 
     /// Whether the server answers options that it does not know.
@@ -155,7 +190,8 @@ final class Dialogue {
                     new BlockException(Kind.DENIED, "the server does not allow it" + why);
             case NbdProtocol.REP_ERR_TLS_REQD ->
                     new BlockException(
-                            Kind.UNSUPPORTED, "the server insists on TLS, not supported yet" + why);
+                            Kind.UNSUPPORTED,
+                            "the server insists on TLS; use nbds:// with credentials" + why);
             case NbdProtocol.REP_ERR_SHUTDOWN ->
                     new BlockException(Kind.GONE, "the server is shutting down" + why);
             default ->

@@ -22,6 +22,11 @@ final class Input {
         this.channel = channel;
     }
 
+    /// Whether everything that was received has been consumed.
+    boolean isEmpty() {
+        return !buffer.hasRemaining();
+    }
+
     /// Returns the buffer with at least `bytes` in it, which the caller consumes with relative
     /// gets.
     ///

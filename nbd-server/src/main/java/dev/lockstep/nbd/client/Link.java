@@ -1,10 +1,14 @@
 package dev.lockstep.nbd.client;
 
+import dev.lockstep.nbd.tls.TlsChannel;
+
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ByteChannel;
 import java.nio.channels.GatheringByteChannel;
 import java.nio.channels.SocketChannel;
+
+import javax.net.ssl.SSLEngine;
 
 /// The two directions of a connection, plain or encrypted.
 ///
@@ -22,6 +26,44 @@ interface Link extends ByteChannel, GatheringByteChannel {
     /// A connected socket as it is.
     static Link of(SocketChannel socket) {
         return new Plain(socket);
+    }
+
+    /// Does a TLS handshake over a link that belongs to the new one from then on.
+    static Link encrypted(Link below, SSLEngine engine) throws IOException {
+        return new Encrypted(TlsChannel.handshake(below, engine));
+    }
+
+    /// TLS between us and the socket.
+    record Encrypted(TlsChannel tls) implements Link {
+        @Override
+        public boolean isEncrypted() {
+            return true;
+        }
+
+        @Override
+        public int read(ByteBuffer target) throws IOException {
+            return tls.read(target);
+        }
+
+        @Override
+        public int write(ByteBuffer source) throws IOException {
+            return tls.write(source);
+        }
+
+        @Override
+        public long write(ByteBuffer[] sources, int offset, int length) throws IOException {
+            return tls.write(sources, offset, length);
+        }
+
+        @Override
+        public boolean isOpen() {
+            return tls.isOpen();
+        }
+
+        @Override
+        public void close() throws IOException {
+            tls.close();
+        }
     }
 
     /// Nothing between us and the socket.

@@ -75,7 +75,7 @@ public final class NbdConnection implements AutoCloseable {
                 Connecting.within(
                         options,
                         link -> {
-                            Dialogue dialogue = new Dialogue(link);
+                            Dialogue dialogue = Dialogue.open(link, options);
                             RemoteExport export = Handshake.enter(dialogue, options);
                             return new NbdConnection(options, strict, dialogue, export, onLoss);
                         });

@@ -2,6 +2,9 @@ package dev.lockstep.nbd.client;
 
 import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.NbdUri;
+import dev.lockstep.nbd.tls.ClientTls;
+
+import org.jspecify.annotations.Nullable;
 
 import java.time.Duration;
 import java.util.List;
@@ -15,13 +18,15 @@ import java.util.List;
 /// @param headers the newest style of headers to ask for
 /// @param contexts the names of the metadata contexts to ask for besides `base:allocation`
 /// @param patience how long to wait for what
+/// @param tls how TLS is spoken, or null where it is not
 public record RemoteOptions(
         NbdUri uri,
         int connections,
         int maxInFlight,
         HeaderStyle headers,
         List<String> contexts,
-        Patience patience) {
+        Patience patience,
+        @Nullable ClientTls tls) {
 
     /// More than 16 help no server that we know.
     static final int CONNECTIONS_MAX = 16;
@@ -45,32 +50,43 @@ public record RemoteOptions(
     /// The defaults for an export: one connection, 10 s to connect, 30 s a request.
     public static RemoteOptions of(NbdUri uri) {
         return new RemoteOptions(
-                uri, 1, IN_FLIGHT_DEFAULT, HeaderStyle.EXTENDED, List.of(), Patience.DEFAULT);
+                uri,
+                1,
+                IN_FLIGHT_DEFAULT,
+                HeaderStyle.EXTENDED,
+                List.of(),
+                Patience.DEFAULT,
+                uri.tls() == null ? null : ClientTls.of(uri.tls()));
     }
 
     /// The same with another number of connections.
     public RemoteOptions withConnections(int count) {
-        return new RemoteOptions(uri, count, maxInFlight, headers, contexts, patience);
+        return new RemoteOptions(uri, count, maxInFlight, headers, contexts, patience, tls);
     }
 
     /// The same with another number of requests in flight.
     public RemoteOptions withMaxInFlight(int count) {
-        return new RemoteOptions(uri, connections, count, headers, contexts, patience);
+        return new RemoteOptions(uri, connections, count, headers, contexts, patience, tls);
     }
 
     /// The same with headers no newer than `newest`.
     public RemoteOptions withHeaders(HeaderStyle newest) {
-        return new RemoteOptions(uri, connections, maxInFlight, newest, contexts, patience);
+        return new RemoteOptions(uri, connections, maxInFlight, newest, contexts, patience, tls);
     }
 
     /// The same with other metadata contexts.
     public RemoteOptions withContexts(List<String> names) {
-        return new RemoteOptions(uri, connections, maxInFlight, headers, names, patience);
+        return new RemoteOptions(uri, connections, maxInFlight, headers, names, patience, tls);
     }
 
     /// The same with other waiting times.
     public RemoteOptions withPatience(Patience times) {
-        return new RemoteOptions(uri, connections, maxInFlight, headers, contexts, times);
+        return new RemoteOptions(uri, connections, maxInFlight, headers, contexts, times, tls);
+    }
+
+    /// The same with TLS, or with null without, whatever the URI says of it.
+    public RemoteOptions withTls(@Nullable ClientTls how) {
+        return new RemoteOptions(uri, connections, maxInFlight, headers, contexts, patience, how);
     }
 
     /// The same with other deadlines.

@@ -33,7 +33,7 @@ public final class RemoteServer implements AutoCloseable {
         return Connecting.within(
                 options,
                 link -> {
-                    Dialogue dialogue = new Dialogue(link);
+                    Dialogue dialogue = Dialogue.open(link, options);
                     if (!dialogue.isFixed()) {
                         throw new BlockException(
                                 Kind.UNSUPPORTED, "the server is too old to be asked what it has");

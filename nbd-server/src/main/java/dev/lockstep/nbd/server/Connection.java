@@ -66,10 +66,15 @@ final class Connection {
         channel.close();
     }
 
-    /// Hangs up because the peer may not come in, which whoever set that up should hear of.
+    /// Hangs up because the peer may not come in.
     void refuse(String reason) {
-        LOG.info("{}: {}", this, reason);
+        refused(reason);
         channel.close();
+    }
+
+    /// Says that the peer may not come in, which whoever set that up should hear of.
+    void refused(String reason) {
+        LOG.info("{}: {}", this, reason);
     }
 
     /// Hangs up because of a failure; a peer that just went away is not worth a word.

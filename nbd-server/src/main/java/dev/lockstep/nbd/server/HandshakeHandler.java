@@ -11,6 +11,7 @@ import dev.lockstep.nbd.Negotiation.Transmission;
 import dev.lockstep.nbd.OptionCodec;
 import dev.lockstep.nbd.OptionReplyCodec;
 import dev.lockstep.nbd.tls.ServerTls;
+import dev.lockstep.nbd.tls.TlsFailure;
 import dev.lockstep.nbd.tls.TlsIdentity;
 
 import io.netty.buffer.ByteBuf;
@@ -199,7 +200,9 @@ final class HandshakeHandler extends ByteToMessageDecoder {
                     try {
                         SSLEngine engine = using.credentials().newEngine(null);
                         context.executor().execute(() -> startTls(context, engine, replies));
-                    } catch (IOException | RuntimeException e) {
+                    } catch (IOException e) {
+                        connection.refuse("TLS cannot begin: " + e.getMessage());
+                    } catch (RuntimeException e) {
                         connection.drop(e);
                     }
                 });
@@ -222,7 +225,8 @@ final class HandshakeHandler extends ByteToMessageDecoder {
         SslHandler handler = context.pipeline().get(SslHandler.class);
         ServerTls using = tls;
         if (!completion.isSuccess() || handler == null || using == null) {
-            connection.refuse("TLS did not come about: " + reason(completion.cause()));
+            // The handler hangs up by itself, once its alert has been sent.
+            connection.refused("TLS did not come about: " + TlsFailure.words(completion.cause()));
             return;
         }
         String identity = TlsIdentity.of(handler.engine());
@@ -231,12 +235,6 @@ final class HandshakeHandler extends ByteToMessageDecoder {
             return;
         }
         take(context, new Negotiation.TlsBegun());
-    }
-
-    private static String reason(Throwable cause) {
-        return cause == null || cause.getMessage() == null
-                ? String.valueOf(cause)
-                : cause.getMessage();
     }
 
     private static ByteBuf encode(Reply reply) {

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.PrivateKey;
+import java.security.PublicKey;
 import java.security.Signature;
 import java.security.cert.X509Certificate;
 
@@ -17,21 +18,30 @@ final class KeyPairs {
             Path certificateFile, X509Certificate certificate, Path keyFile, PrivateKey key)
             throws IOException {
         try {
-            Signature signature = Signature.getInstance(algorithm(key));
-            signature.initSign(key);
-            signature.update(SAMPLE);
-            byte[] signed = signature.sign();
-            signature.initVerify(certificate.getPublicKey());
-            signature.update(SAMPLE);
-            if (signature.verify(signed)) {
+            if (isPair(certificate.getPublicKey(), key)) {
                 return;
             }
-        } catch (GeneralSecurityException _) {
-            // Keys of different kinds are no pair either.
+        } catch (GeneralSecurityException e) {
+            throw new IOException(
+                    "the key in %s cannot be used: %s".formatted(keyFile, e.getMessage()), e);
         }
         throw new IOException(
                 "the key in %s does not belong to the certificate in %s"
                         .formatted(keyFile, certificateFile));
+    }
+
+    private static boolean isPair(PublicKey open, PrivateKey secret)
+            throws GeneralSecurityException {
+        if (!open.getAlgorithm().equals(secret.getAlgorithm())) {
+            return false;
+        }
+        Signature signature = Signature.getInstance(algorithm(secret));
+        signature.initSign(secret);
+        signature.update(SAMPLE);
+        byte[] signed = signature.sign();
+        signature.initVerify(open);
+        signature.update(SAMPLE);
+        return signature.verify(signed);
     }
 
     private static String algorithm(PrivateKey key) {

@@ -38,12 +38,25 @@ final class PskCredentials implements TlsCredentials {
 
     @Override
     public SSLEngine newEngine(@Nullable String host) throws IOException {
-        throw new IOException("pre-shared keys are not supported yet");
+        Map<String, byte[]> current = keys.current();
+        byte[] own = current.get(username);
+        if (endpoint == Endpoint.SERVER) {
+            return PskPeers.server(current);
+        }
+        if (own == null) {
+            throw unknownUser();
+        }
+        return PskPeers.client(username, own);
     }
 
     @Override
     public String toString() {
         return "pre-shared keys in " + file;
+    }
+
+    private IOException unknownUser() {
+        return new IOException(
+                "the file %s holds no key of the user '%s'".formatted(file, username));
     }
 
     private Map<String, byte[]> load() throws IOException {
@@ -67,8 +80,7 @@ final class PskCredentials implements TlsCredentials {
             throw new IOException("the file %s holds no key".formatted(file));
         }
         if (endpoint == Endpoint.CLIENT && !found.containsKey(username)) {
-            throw new IOException(
-                    "the file %s holds no key of the user '%s'".formatted(file, username));
+            throw unknownUser();
         }
         return Map.copyOf(found);
     }

@@ -1,9 +1,10 @@
 package dev.lockstep.nbd.tls;
 
-import java.security.cert.X509Certificate;
+import java.security.Principal;
 
 import javax.net.ssl.SSLEngine;
 import javax.net.ssl.SSLPeerUnverifiedException;
+import javax.security.auth.x500.X500Principal;
 
 /// Who is at the other end.
 public final class TlsIdentity {
@@ -13,10 +14,10 @@ public final class TlsIdentity {
     /// certificate or the name of its key's user. Empty if it did not have to prove anything.
     public static String of(SSLEngine engine) {
         try {
-            return engine.getSession().getPeerCertificates()[0]
-                            instanceof X509Certificate certificate
-                    ? DistinguishedName.format(certificate.getSubjectX500Principal())
-                    : "";
+            Principal peer = engine.getSession().getPeerPrincipal();
+            return peer instanceof X500Principal name
+                    ? DistinguishedName.format(name)
+                    : peer.getName();
         } catch (SSLPeerUnverifiedException _) {
             return "";
         }

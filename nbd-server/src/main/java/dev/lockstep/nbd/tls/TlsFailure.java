@@ -1,0 +1,39 @@
+package dev.lockstep.nbd.tls;
+
+import org.jspecify.annotations.Nullable;
+
+import java.security.cert.CertPathBuilderException;
+import java.security.cert.CertPathValidatorException;
+import java.security.cert.CertificateExpiredException;
+import java.security.cert.CertificateNotYetValidException;
+import java.security.cert.CertificateRevokedException;
+
+/// Why a handshake failed, in words for people.
+public final class TlsFailure {
+    private TlsFailure() {}
+
+    /// The innermost reason that people understand.
+    public static String words(@Nullable Throwable failure) {
+        String words = failure == null ? "" : String.valueOf(failure.getMessage());
+        for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
+            words =
+                    switch (cause) {
+                        case CertificateExpiredException e ->
+                                "the certificate has expired (%s)".formatted(e.getMessage());
+                        case CertificateNotYetValidException e ->
+                                "the certificate is not valid yet (%s)".formatted(e.getMessage());
+                        case CertificateRevokedException _ -> "the certificate has been revoked";
+                        case CertPathValidatorException e
+                                when e.getReason()
+                                        == CertPathValidatorException.BasicReason
+                                                .UNDETERMINED_REVOCATION_STATUS ->
+                                "no list in ca-crl.pem says whether the certificate was revoked";
+                        case CertPathBuilderException e when e.getCause() == null ->
+                                "the certificate is not signed by an authority that is trusted"
+                                        + " here";
+                        default -> cause.getMessage() == null ? words : cause.getMessage();
+                    };
+        }
+        return words;
+    }
+}
