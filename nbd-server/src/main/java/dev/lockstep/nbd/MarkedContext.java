@@ -26,4 +26,10 @@ record MarkedContext(String name, MarkedBytes marked) implements MetaContext {
         }
         return found;
     }
+
+    /// A block is marked if any byte of it is.
+    @Override
+    public long mixed(long one, long other) {
+        return one | other;
+    }
 }

@@ -40,16 +40,28 @@ public interface MetaContext {
     /// @param length at least 1; the range lies within the export
     List<Status> statuses(long offset, long length) throws BlockException;
 
-    /// `base:allocation`: what is allocated and what reads as zeroes.
+    /// What is true of a block of which one part has one's flags and the rest the other's, where a
+    /// client takes nothing smaller than a block.
+    long mixed(long one, long other);
+
+    /// `base:allocation`: what is allocated and what reads as zeroes. A block is either only if all
+    /// of it is.
     static MetaContext allocation(Gate root) {
         return new ExtentsContext(
-                NbdProtocol.META_BASE_ALLOCATION, root, ExtentsContext::allocationFlags);
+                NbdProtocol.META_BASE_ALLOCATION,
+                root,
+                ExtentsContext::allocationFlags,
+                (one, other) -> one & other);
     }
 
-    /// `qemu:allocation-depth`: which layer of the chain provides the bytes.
+    /// `qemu:allocation-depth`: which layer of the chain provides the bytes; of a block, the
+    /// deepest.
     static MetaContext allocationDepth(Gate root) {
         return new ExtentsContext(
-                NbdProtocol.META_QEMU_ALLOCATION_DEPTH, root, ExtentsContext::depthFlags);
+                NbdProtocol.META_QEMU_ALLOCATION_DEPTH,
+                root,
+                ExtentsContext::depthFlags,
+                Math::max);
     }
 
     /// `qemu:dirty-bitmap:NAME`: what was changed.

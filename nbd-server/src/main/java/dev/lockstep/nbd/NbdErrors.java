@@ -18,7 +18,7 @@ public final class NbdErrors {
             case READ_ONLY, DENIED -> NbdProtocol.EPERM;
             case OUT_OF_RANGE -> beyondTheEnd(command);
             case INVALID -> NbdProtocol.EINVAL;
-            case UNSUPPORTED -> NbdProtocol.ENOTSUP;
+            case UNSUPPORTED -> unsupported(command);
             case NO_MEMORY -> NbdProtocol.ENOMEM;
         };
     }
@@ -49,6 +49,11 @@ public final class NbdErrors {
             case NbdProtocol.ESHUTDOWN -> "ESHUTDOWN";
             default -> "error " + errno;
         };
+    }
+
+    /// ENOTSUP is the answer to a fast zero that would be slow, and to nothing else.
+    private static int unsupported(int command) {
+        return command == NbdProtocol.CMD_WRITE_ZEROES ? NbdProtocol.ENOTSUP : NbdProtocol.EINVAL;
     }
 
     private static int beyondTheEnd(int command) {

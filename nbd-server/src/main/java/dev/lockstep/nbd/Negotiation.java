@@ -218,11 +218,10 @@ public record Negotiation(
                     info(agreed, option.code(), name, items);
             case Option.StructuredReply _ -> structuredReply(agreed, option.code());
             case Option.ExtendedHeaders _ ->
-                    refuse(
-                            agreed,
+                    stay(
+                            agreed.withStyle(HeaderStyle.EXTENDED),
                             option.code(),
-                            NbdProtocol.REP_ERR_UNSUP,
-                            "this server does not speak extended headers yet");
+                            new OptionReply.Ack());
             case Option.ListMetaContext(String export, List<String> queries) ->
                     listContexts(agreed, option.code(), export, queries);
             case Option.SetMetaContext(String export, List<String> queries) ->

@@ -46,16 +46,16 @@ final class InlineIo {
     }
 
     private final Gate gate;
-    private final boolean structured;
+    private final Replies replies;
     private final Input input;
     private final Outbox outbox;
     private final LoopBuffers loop;
     private int bytesOfTick;
     private int largeWritesSpared;
 
-    InlineIo(Gate gate, boolean structured, Input input, Outbox outbox, LoopBuffers loop) {
+    InlineIo(Gate gate, Replies replies, Input input, Outbox outbox, LoopBuffers loop) {
         this.gate = gate;
-        this.structured = structured;
+        this.replies = replies;
         this.input = input;
         this.outbox = outbox;
         this.loop = loop;
@@ -72,33 +72,29 @@ final class InlineIo {
     /// Reads one piece straight behind the header of its reply.
     Outcome read(RequestHeader header) throws BlockException {
         if (header.length == 0) {
-            outbox.nothing(structured, header.cookie);
+            outbox.nothing(header.cookie, header.origin);
             return Outcome.DONE;
         }
         boolean whole = header.length <= PIECE_BYTES;
-        if (!whole && (!structured || header.wantsOneChunk())) {
+        if (!whole && (!replies.chunked || header.wantsOneChunk())) {
             return Outcome.DECLINED;
         }
         int length = (int) Math.min(header.length, PIECE_BYTES);
-        int headerBytes = Replies.readHeaderBytes(structured);
-        Shared replies = outbox.room(headerBytes + length);
-        ByteBuf out = replies.bytes;
+        int headerBytes = replies.readHeaderBytes;
+        Shared room = outbox.room(headerBytes + length);
+        ByteBuf out = room.bytes;
         int at = out.writerIndex() + headerBytes;
-        if (!gate.readNow(header.offset, replies.view(at, length))) {
+        if (!gate.readNow(header.offset, room.view(at, length))) {
             return Outcome.DECLINED;
         }
         if (length >= ZeroRuns.PIECE_BYTES
-                && structured
+                && replies.chunked
                 && !header.wantsOneChunk()
                 && ZeroRuns.has(out, at, length)) {
             return Outcome.DECLINED;
         }
-        if (structured) {
-            int flags = whole ? NbdProtocol.REPLY_FLAG_DONE : 0;
-            Replies.data(out, flags, header.cookie, header.offset, length);
-        } else {
-            Replies.simple(out, 0, header.cookie);
-        }
+        int flags = whole ? NbdProtocol.REPLY_FLAG_DONE : 0;
+        replies.data(out, flags, header.cookie, header.origin, header.offset, length);
         out.writerIndex(at + length);
         advance(header, length);
         return Outcome.DONE;
@@ -114,7 +110,7 @@ final class InlineIo {
     /// Writes one piece straight from what the socket gave, and replies after the last.
     Outcome write(RequestHeader header, ByteBuf bytes) throws BlockException {
         if (header.length == 0) {
-            outbox.success(header.cookie);
+            outbox.success(header.cookie, header.origin);
             return Outcome.DONE;
         }
         if (header.isFua()) {
@@ -140,7 +136,7 @@ final class InlineIo {
         bytes.skipBytes(length);
         advance(header, length);
         if (header.length == 0) {
-            outbox.success(header.cookie);
+            outbox.success(header.cookie, header.origin);
         }
         return Outcome.DONE;
     }

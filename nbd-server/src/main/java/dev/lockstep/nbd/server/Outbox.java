@@ -32,14 +32,16 @@ final class Outbox {
     private final Channel channel;
     private final LoopBuffers buffers;
     private final Releases releases;
+    private final Replies replies;
     private final ChannelPromise noPromise;
     private @Nullable Shared small;
     private boolean unflushed;
     private int backlog;
 
-    Outbox(Channel channel, LoopBuffers buffers, Releases releases) {
+    Outbox(Channel channel, LoopBuffers buffers, Replies replies, Releases releases) {
         this.channel = channel;
         this.buffers = buffers;
+        this.replies = replies;
         this.releases = releases;
         this.noPromise = channel.voidPromise();
     }
@@ -58,22 +60,21 @@ final class Outbox {
         return current;
     }
 
-    void success(long cookie) {
-        Replies.simple(room(NbdProtocol.SIMPLE_REPLY_BYTES).bytes, 0, cookie);
+    void success(long cookie, long origin) {
+        replies.success(room(NbdProtocol.EXTENDED_REPLY_BYTES).bytes, cookie, origin);
     }
 
     /// Answers a read of no bytes.
-    void nothing(boolean structured, long cookie) {
-        ByteBuf out = room(NbdProtocol.STRUCTURED_REPLY_BYTES).bytes;
-        if (structured) {
-            Replies.none(out, cookie);
-        } else {
-            Replies.simple(out, 0, cookie);
-        }
+    void nothing(long cookie, long origin) {
+        replies.nothing(room(NbdProtocol.EXTENDED_REPLY_BYTES).bytes, cookie, origin);
     }
 
-    void error(boolean structured, long cookie, int error, String message) {
-        Replies.error(room(Replies.ERROR_BYTES_MAX).bytes, structured, cookie, error, message);
+    /// Answers with an error.
+    ///
+    /// @param at where it failed, everything before being done, or [Replies#NOWHERE]
+    void error(long cookie, long origin, int error, String message, long at) {
+        ByteBuf out = room(replies.errorBytesMax).bytes;
+        replies.error(out, cookie, origin, error, message, at);
     }
 
     /// Sends a whole reply and releases its buffer. What was held for it is released once the

@@ -14,14 +14,14 @@ import static dev.lockstep.nbd.NbdProtocol.CMD_WRITE;
 import static dev.lockstep.nbd.NbdProtocol.CMD_WRITE_ZEROES;
 
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
-import dev.lockstep.nbd.ContextSelection;
+import dev.lockstep.nbd.ContextSelection.Selected;
 import dev.lockstep.nbd.NbdErrors;
 import dev.lockstep.nbd.NbdProtocol;
 
 import io.netty.buffer.ByteBuf;
-import io.netty.buffer.Unpooled;
 
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -40,14 +40,26 @@ final class Request implements Runnable {
     /// The most that one CACHE reads; it is a hint, and the rest of the range is left alone.
     private static final long CACHE_BYTES_MAX = NbdProtocol.PAYLOAD_BYTES_MAX;
 
-    /// Far below what the protocol allows: 32768 extents are 256 KiB of reply, and the client asks
-    /// again from where they end.
-    private static final int EXTENTS_MAX = 32 << 10;
+    /// What is zeroed or discarded at a time, however much one request asks for: between two steps
+    /// the gate can be shut, and a client that has gone is noticed.
+    private static final long ZERO_STEP_BYTES = 1 << 30;
 
     private static final Logger LOG = LoggerFactory.getLogger(Request.class);
 
-    /// Where a finished request is handed in.
-    interface Completion {
+    /// What the requests of one connection have in common.
+    interface Owner {
+        /// Carries them out.
+        Gate gate();
+
+        /// Knows how to answer them.
+        Replies replies();
+
+        /// What their offsets and lengths are multiples of.
+        int blockBytes();
+
+        /// Whether nobody waits for answers any more. From any thread.
+        boolean isGone();
+
         /// Called on the request's own thread, as its last act.
         void completed(Request request);
     }
@@ -59,13 +71,17 @@ final class Request implements Runnable {
     /// What goes wrong with it, or null.
     final Faults.@Nullable Verdict verdict;
 
+    final long origin;
+    final long offset;
+    final long length;
     private final int flags;
-    private final long offset;
-    private final long length;
+    private final List<Selected> contexts;
+    private final Owner owner;
     private final Gate gate;
-    private final boolean structured;
-    private final List<ContextSelection.Selected> contexts;
-    private final Completion completion;
+    private final Replies replies;
+
+    /// Where the execution has come to: everything before is done.
+    private long at;
 
     /// The payload of a write; the bytes of a CACHE; the whole reply of a read or BLOCK_STATUS.
     private @Nullable ByteBuf buffer;
@@ -76,43 +92,48 @@ final class Request implements Runnable {
     /// The next in the stack of finished requests; see [Finished].
     @Nullable Request next;
 
+    /// @param contexts what a BLOCK_STATUS is about
     /// @param buffer of [#bufferBytes] bytes or more, or null where that is 0
     Request(
             RequestHeader header,
+            List<Selected> contexts,
             long cost,
-            Gate gate,
-            boolean structured,
             Faults.@Nullable Verdict verdict,
-            List<ContextSelection.Selected> contexts,
             @Nullable ByteBuf buffer,
-            Completion completion) {
+            Owner owner) {
         this.type = header.type;
         this.flags = header.flags;
         this.cookie = header.cookie;
+        this.origin = header.origin;
         this.offset = header.offset;
+        this.at = header.offset;
         this.length = header.length;
-        this.cost = cost;
-        this.gate = gate;
-        this.structured = structured;
-        this.verdict = verdict;
         this.contexts = contexts;
+        this.cost = cost;
+        this.verdict = verdict;
         this.buffer = buffer;
-        this.completion = completion;
+        this.owner = owner;
+        this.gate = owner.gate();
+        this.replies = owner.replies();
     }
 
     /// How large a buffer a request needs while it is in flight.
-    static int bufferBytes(RequestHeader header) {
+    static int bufferBytes(RequestHeader header, Replies replies) {
         return switch (header.type) {
             case CMD_WRITE -> (int) header.length;
-            case CMD_READ -> Replies.DATA_HEADER_BYTES + (int) header.length;
+            case CMD_READ -> replies.readHeaderBytes + (int) header.length;
             case CMD_CACHE -> (int) Math.min(header.length, CACHE_STEP_BYTES);
             default -> 0;
         };
     }
 
     /// What a request takes of the allowance.
-    static long cost(RequestHeader header) {
-        return (long) Allowance.REQUEST_BYTES + bufferBytes(header);
+    static long cost(RequestHeader header, Replies replies) {
+        int statusBytes =
+                header.type == CMD_BLOCK_STATUS
+                        ? StatusReply.bytesMax((header.flags & CMD_FLAG_REQ_ONE) != 0)
+                        : 0;
+        return (long) Allowance.REQUEST_BYTES + bufferBytes(header, replies) + statusBytes;
     }
 
     /// The payload's buffer, into which the socket is read.
@@ -137,12 +158,13 @@ final class Request implements Runnable {
                 execute(verdict);
             }
         } catch (BlockException e) {
-            fail(NbdErrors.errno(e.kind(), type), String.valueOf(e.getMessage()));
+            fail(errno(e.kind()), e.getMessage());
         } catch (RuntimeException | OutOfMemoryError | StackOverflowError e) {
             LOG.error("command {} at {}, {} bytes, on {}", type, offset, length, describe(), e);
+            at = Replies.NOWHERE;
             fail(NbdProtocol.EIO, "internal error: " + e);
         } finally {
-            completion.completed(this);
+            owner.completed(this);
         }
     }
 
@@ -159,9 +181,10 @@ final class Request implements Runnable {
             bytes.release();
         }
         if (error != 0) {
-            outbox.error(structured, cookie, error, message);
+            long failedAt = at < offset + length ? at : Replies.NOWHERE;
+            outbox.error(cookie, origin, error, message, failedAt);
         } else {
-            outbox.success(cookie);
+            outbox.success(cookie, origin);
         }
         outbox.released(cost);
     }
@@ -181,6 +204,7 @@ final class Request implements Runnable {
             execute();
         }
         if (fault.effect() instanceof ServerFault.Refuse(int injected)) {
+            at = Replies.NOWHERE;
             fail(injected, "injected fault");
         }
     }
@@ -192,8 +216,8 @@ final class Request implements Runnable {
             case CMD_FLUSH -> gate.flush();
             case CMD_TRIM -> trim();
             case CMD_CACHE -> cache(payload());
-            case CMD_WRITE_ZEROES -> gate.zero(offset, length, zeroFlags());
-            case CMD_BLOCK_STATUS -> blockStatus();
+            case CMD_WRITE_ZEROES -> zero();
+            case CMD_BLOCK_STATUS -> buffer = status();
             default -> throw new IllegalStateException("command " + type);
         }
     }
@@ -201,43 +225,70 @@ final class Request implements Runnable {
     /// Reads behind the header. What turns out to be zeroes is not sent, where the client
     /// understands that.
     private void read(ByteBuf reply) throws BlockException {
-        int headerBytes = Replies.readHeaderBytes(structured);
+        int headerBytes = replies.readHeaderBytes;
         int bytes = (int) length;
         gate.read(offset, reply.nioBuffer(headerBytes, bytes));
-        if (structured && (flags & CMD_FLAG_DF) == 0) {
-            buffer = ZeroRuns.reply(reply, headerBytes, bytes, cookie, offset);
+        if (replies.chunked && (flags & CMD_FLAG_DF) == 0) {
+            buffer = ZeroRuns.reply(replies, this, reply);
         } else {
-            Replies.readHeader(reply, structured, cookie, offset, bytes);
+            replies.data(reply, NbdProtocol.REPLY_FLAG_DONE, cookie, origin, offset, bytes);
             reply.writerIndex(headerBytes + bytes);
         }
     }
 
     private void trim() throws BlockException {
-        gate.discard(offset, length);
+        long end = offset + length;
+        while (at < end) {
+            requireOpen();
+            long step = Math.min(ZERO_STEP_BYTES, end - at);
+            gate.discard(at, step);
+            at += step;
+        }
         if ((flags & CMD_FLAG_FUA) != 0) {
             gate.flush();
         }
     }
 
+    /// A fast zero fails at its first step or is carried through.
+    private void zero() throws BlockException {
+        long end = offset + length;
+        Set<WriteFlag> zeroFlags = zeroFlags();
+        while (at < end) {
+            requireOpen();
+            long step = Math.min(ZERO_STEP_BYTES, end - at);
+            gate.zero(at, step, zeroFlags);
+            at += step;
+            zeroFlags = WriteFlag.without(zeroFlags, WriteFlag.FAST);
+        }
+    }
+
     private void cache(ByteBuf scrap) throws BlockException {
         long end = offset + Math.min(length, CACHE_BYTES_MAX);
-        for (long at = offset; at < end; ) {
+        while (at < end) {
+            requireOpen();
             int step = (int) Math.min(CACHE_STEP_BYTES, end - at);
             gate.read(at, scrap.nioBuffer(0, step));
             at += step;
         }
     }
 
-    private void blockStatus() throws BlockException {
-        int limit = (flags & CMD_FLAG_REQ_ONE) != 0 ? 1 : EXTENTS_MAX / contexts.size();
-        ByteBuf reply = Unpooled.buffer();
-        buffer = reply;
-        for (int i = 0; i < contexts.size(); i++) {
-            ExtentList list = new ExtentList(limit, length);
-            contexts.get(i).context().statuses(offset, length).forEach(list::add);
-            int last = i == contexts.size() - 1 ? NbdProtocol.REPLY_FLAG_DONE : 0;
-            list.put(reply, last, cookie, contexts.get(i).id());
+    private ByteBuf status() throws BlockException {
+        StatusReply reply = new StatusReply(replies, this, owner.blockBytes());
+        return reply.make(contexts, (flags & CMD_FLAG_REQ_ONE) != 0);
+    }
+
+    /// Gives up what nobody waits for any more.
+    void requireOpen() throws BlockException {
+        if (owner.isGone()) {
+            throw new BlockException(Kind.GONE, "the client has gone");
         }
+    }
+
+    /// ENOTSUP is for fast zeroes alone.
+    private int errno(Kind kind) {
+        int errno = NbdErrors.errno(kind, type);
+        boolean fast = (flags & CMD_FLAG_FAST_ZERO) != 0;
+        return errno == NbdProtocol.ENOTSUP && !fast ? NbdProtocol.EINVAL : errno;
     }
 
     private Set<WriteFlag> fuaOnly() {

@@ -2,7 +2,6 @@ package dev.lockstep.nbd.server;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.graph.Gate;
-import dev.lockstep.nbd.ContextSelection;
 import dev.lockstep.nbd.NbdErrors;
 import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.Negotiation.Transmission;
@@ -17,7 +16,6 @@ import io.netty.handler.ssl.SslCloseCompletionEvent;
 
 import org.jspecify.annotations.Nullable;
 
-import java.util.List;
 import java.util.concurrent.TimeUnit;
 
 /// The transmission phase of one connection: decodes requests, answers at once what can be done
@@ -25,7 +23,7 @@ import java.util.concurrent.TimeUnit;
 ///
 /// Everything here runs on the connection's event loop, but for [#completed].
 final class TransmissionHandler extends ChannelInboundHandlerAdapter
-        implements Receiver.Source, Outbox.Releases, Request.Completion {
+        implements Receiver.Source, Outbox.Releases, Request.Owner {
     /// Reads of the socket in one tick, which matters only while a large payload arrives.
     private static final int READS_PER_TICK = 8;
 
@@ -46,19 +44,19 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     private final Connection connection;
     private final Channel channel;
     private final Gate gate;
-    private final long size;
-    private final boolean structured;
-    private final List<ContextSelection.Selected> contexts;
-    private final int offered;
+    private final int blockBytes;
+    private final Replies replies;
     private final Input input;
     private final Outbox outbox;
     private final Allowance allowance;
     private final InlineIo inline;
     private final Faults faults;
 
+    private final RequestDecoder decoder;
+
     /// The request at hand, as long as `decoding`: it was taken from the input and waits for its
     /// turn, for its payload or for the allowance.
-    private final RequestHeader header = new RequestHeader();
+    private final RequestHeader header;
 
     private boolean decoding;
 
@@ -73,13 +71,6 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
 
     /// The write whose payload is being read into its own buffer.
     private @Nullable Request incoming;
-
-    /// Payload still to be thrown away, and then the refusal to be sent.
-    private long skip;
-
-    private int skipError;
-
-    private String skipMessage = "";
 
     /// Requests on virtual threads.
     private int inFlight;
@@ -96,14 +87,14 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         this.connection = connection;
         this.channel = channel;
         this.gate = agreed.export().root();
-        this.size = agreed.size();
-        this.structured = agreed.style().chunks();
-        this.contexts = agreed.contexts();
-        this.offered = agreed.flags();
+        this.blockBytes = agreed.export().minimumBlockSize();
+        this.replies = new Replies(agreed.style());
         LoopBuffers buffers = LoopBuffers.current();
         this.input = new Input(channel, buffers);
-        this.outbox = new Outbox(channel, buffers, this);
-        this.inline = new InlineIo(gate, structured, input, outbox, buffers);
+        this.outbox = new Outbox(channel, buffers, replies, this);
+        this.inline = new InlineIo(gate, replies, input, outbox, buffers);
+        this.decoder = new RequestDecoder(new RequestRules(agreed), outbox);
+        this.header = decoder.header;
         this.allowance = connection.newAllowance();
         this.faults = connection.faults();
     }
@@ -171,6 +162,26 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         connection.drop(cause);
     }
 
+    @Override
+    public Gate gate() {
+        return gate;
+    }
+
+    @Override
+    public Replies replies() {
+        return replies;
+    }
+
+    @Override
+    public int blockBytes() {
+        return blockBytes;
+    }
+
+    @Override
+    public boolean isGone() {
+        return !channel.isOpen();
+    }
+
     /// Called on the request's thread.
     @Override
     public void completed(Request request) {
@@ -210,9 +221,6 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     ///
     /// @return false if that needs more bytes, or leave to go on
     private boolean advance(ByteBuf bytes) {
-        if (skip > 0) {
-            return skipPayload(bytes);
-        }
         Request request = incoming;
         if (request != null) {
             ByteBuf payload = request.payload();
@@ -224,48 +232,23 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     }
 
     private boolean take(ByteBuf bytes) {
-        if (bytes.readableBytes() < NbdProtocol.REQUEST_BYTES) {
-            return false;
-        }
-        header.take(bytes);
-        if (header.magic != NbdProtocol.REQUEST_MAGIC) {
-            connection.drop("a request begins with 0x%08x".formatted(header.magic));
-            return false;
-        }
-        if (header.type == NbdProtocol.CMD_WRITE && header.length > NbdProtocol.PAYLOAD_BYTES_MAX) {
-            connection.drop(
-                    "a write of %d bytes, the limit is %d"
-                            .formatted(header.length, NbdProtocol.PAYLOAD_BYTES_MAX));
-            return false;
-        }
-        int error = header.refusal(size, offered, structured, !contexts.isEmpty());
-        if (error != 0) {
-            return refuse(bytes, error, header.explain(error, size));
+        switch (decoder.next(bytes)) {
+            case LACKS_BYTES -> {
+                return false;
+            }
+            case REFUSED -> {
+                return true;
+            }
+            case GARBAGE -> {
+                connection.drop(decoder.garbage());
+                return false;
+            }
+            case TAKEN -> {}
         }
         decoding = true;
         verdict = faults.judge(header);
         expectLargePayload = inline.spares(header);
         return accept(bytes);
-    }
-
-    /// Answers with an error, once what is left of the payload has been thrown away.
-    private boolean refuse(ByteBuf bytes, int error, String message) {
-        decoding = false;
-        skip = header.type == NbdProtocol.CMD_WRITE ? header.length : 0;
-        skipError = error;
-        skipMessage = message;
-        return skipPayload(bytes);
-    }
-
-    private boolean skipPayload(ByteBuf bytes) {
-        int now = (int) Math.min(skip, bytes.readableBytes());
-        bytes.skipBytes(now);
-        skip -= now;
-        if (skip > 0) {
-            return false;
-        }
-        outbox.error(structured, header.cookie, skipError, skipMessage);
-        return true;
     }
 
     private boolean accept(ByteBuf bytes) {
@@ -297,14 +280,17 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
                 case DECLINED -> dispatch(bytes);
             };
         } catch (BlockException e) {
+            decoding = false;
+            long payloadLeft = reads ? 0 : header.length;
             int error = NbdErrors.errno(e.kind(), header.type);
-            return refuse(bytes, error, String.valueOf(e.getMessage()));
+            return decoder.refuse(bytes, payloadLeft, error, e.getMessage(), header.offset)
+                    == RequestDecoder.Outcome.REFUSED;
         }
     }
 
     /// Hands what is left of the request to a virtual thread, as soon as the allowance lets it.
     private boolean dispatch(ByteBuf bytes) {
-        long cost = Request.cost(header);
+        long cost = Request.cost(header, replies);
         if (!allowance.admit(cost)) {
             waitForAllowance();
             return false;
@@ -320,8 +306,8 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
 
     private Request newRequest(long cost) {
         decoding = false;
-        ByteBuf buffer = allocate(Request.bufferBytes(header), cost);
-        return new Request(header, cost, gate, structured, verdict, contexts, buffer, this);
+        ByteBuf buffer = allocate(Request.bufferBytes(header, replies), cost);
+        return new Request(header, decoder.contexts, cost, verdict, buffer, this);
     }
 
     private @Nullable ByteBuf allocate(int bytes, long cost) {
@@ -433,7 +419,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     /// A read of which the client has some chunks is in flight too.
     private void completeReply() {
         if (decoding && header.type == NbdProtocol.CMD_READ) {
-            long cost = Request.cost(header);
+            long cost = Request.cost(header, replies);
             allowance.hold(cost);
             start(newRequest(cost));
         }

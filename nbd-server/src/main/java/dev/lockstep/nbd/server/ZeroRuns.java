@@ -38,35 +38,40 @@ final class ZeroRuns {
     /// Makes the whole reply of a read.
     ///
     /// @param read the bytes read, after room for one header; it becomes a part of the result
-    /// @param at the index of the first byte read
-    /// @param length how many there are
-    /// @param offset where they are in the export
-    static ByteBuf reply(ByteBuf read, int at, int length, long cookie, long offset) {
-        int end = at + length;
+    static ByteBuf reply(Replies replies, Request request, ByteBuf read) {
+        int at = replies.readHeaderBytes;
+        int end = at + (int) request.length;
         int runEnd = runEnd(read, at, end);
         boolean zero = isZero(read, at, end);
         if (runEnd == end && !zero) {
-            Replies.data(read.clear(), NbdProtocol.REPLY_FLAG_DONE, cookie, offset, length);
+            put(replies, request, read.clear(), false, at, end);
             return read.writerIndex(end);
         }
         CompositeByteBuf reply = new CompositeByteBuf(ByteBufAllocator.DEFAULT, true, 1024);
         for (int run = at; run < end; run = runEnd, runEnd = runEnd(read, run, end)) {
-            int flags = runEnd == end ? NbdProtocol.REPLY_FLAG_DONE : 0;
-            long runOffset = offset + (run - at);
-            int runLength = runEnd - run;
-            if (isZero(read, run, end)) {
-                ByteBuf hole = Unpooled.directBuffer(Replies.HOLE_BYTES);
-                Replies.hole(hole, flags, cookie, runOffset, runLength);
-                reply.addComponent(true, hole);
-            } else {
-                ByteBuf header = Unpooled.directBuffer(Replies.DATA_HEADER_BYTES);
-                Replies.data(header, flags, cookie, runOffset, runLength);
-                reply.addComponent(true, header);
-                reply.addComponent(true, read.retainedSlice(run, runLength));
+            zero = isZero(read, run, end);
+            ByteBuf header = Unpooled.directBuffer(replies.holeBytes());
+            put(replies, request, header, zero, run, runEnd);
+            reply.addComponent(true, header);
+            if (!zero) {
+                reply.addComponent(true, read.retainedSlice(run, runEnd - run));
             }
         }
         read.release();
         return reply;
+    }
+
+    /// Puts the chunk of the bytes from index `from` to before `to`, but for data themselves.
+    private static void put(
+            Replies replies, Request request, ByteBuf out, boolean zero, int from, int to) {
+        int at = replies.readHeaderBytes;
+        int flags = to == at + request.length ? NbdProtocol.REPLY_FLAG_DONE : 0;
+        long offset = request.offset + (from - at);
+        if (zero) {
+            replies.hole(out, flags, request.cookie, request.origin, offset, to - from);
+        } else {
+            replies.data(out, flags, request.cookie, request.origin, offset, to - from);
+        }
     }
 
     /// Where the pieces from `at` on cease to be alike.

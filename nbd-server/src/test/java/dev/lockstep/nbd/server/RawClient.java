@@ -51,6 +51,16 @@ final class RawClient implements AutoCloseable {
         return client;
     }
 
+    /// Connects and negotiates extended headers and metadata contexts.
+    static RawClient extended(Address address, String export, String... contexts)
+            throws IOException {
+        RawClient client = connect(address).flags(3);
+        client.ask(new Option.ExtendedHeaders());
+        client.ask(new Option.SetMetaContext(export, List.of(contexts)));
+        client.ask(new Option.Go(export, List.of(NbdProtocol.INFO_BLOCK_SIZE)));
+        return client;
+    }
+
     RawClient flags(int flags) throws IOException {
         return send(ByteBuffer.allocate(4).putInt(flags).flip());
     }
@@ -80,6 +90,17 @@ final class RawClient implements AutoCloseable {
                 .putLong(cookie)
                 .putLong(offset)
                 .putInt((int) length)
+                .flip();
+    }
+
+    static ByteBuffer extendedHeader(int flags, int type, long cookie, long offset, long length) {
+        return ByteBuffer.allocate(NbdProtocol.EXTENDED_REQUEST_BYTES)
+                .putInt(NbdProtocol.EXTENDED_REQUEST_MAGIC)
+                .putShort((short) flags)
+                .putShort((short) type)
+                .putLong(cookie)
+                .putLong(offset)
+                .putLong(length)
                 .flip();
     }
 
@@ -126,6 +147,33 @@ final class RawClient implements AutoCloseable {
         int type = Short.toUnsignedInt(header.getShort());
         long cookie = header.getLong();
         return new Chunk(flags, type, cookie, receive(header.getInt()));
+    }
+
+    /// A chunk of an extended reply.
+    ///
+    /// @param origin where the request began
+    record ExtendedChunk(int flags, int type, long cookie, long origin, ByteBuffer payload) {
+        boolean isLast() {
+            return (flags & NbdProtocol.REPLY_FLAG_DONE) != 0;
+        }
+
+        /// The error of an error chunk.
+        int error() {
+            return payload.getInt(0);
+        }
+    }
+
+    ExtendedChunk extendedChunk() throws IOException {
+        ByteBuffer header = receive(NbdProtocol.EXTENDED_REPLY_BYTES);
+        if (header.getInt() != NbdProtocol.EXTENDED_REPLY_MAGIC) {
+            throw new IOException("that is no extended chunk");
+        }
+        int flags = Short.toUnsignedInt(header.getShort());
+        int type = Short.toUnsignedInt(header.getShort());
+        long cookie = header.getLong();
+        long origin = header.getLong();
+        return new ExtendedChunk(
+                flags, type, cookie, origin, receive(Math.toIntExact(header.getLong())));
     }
 
     ByteBuffer receive(int bytes) throws IOException {
