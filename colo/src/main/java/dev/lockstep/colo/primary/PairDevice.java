@@ -8,6 +8,7 @@ import dev.lockstep.block.Capabilities.Support;
 import dev.lockstep.block.Extent;
 import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.Zeroes;
 import dev.lockstep.block.bitmap.ClusterBitmap;
 import dev.lockstep.block.graph.Abortable;
 import dev.lockstep.block.graph.Gate;

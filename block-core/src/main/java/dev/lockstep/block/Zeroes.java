@@ -1,15 +1,15 @@
-package dev.lockstep.colo.primary;
+package dev.lockstep.block;
 
 import java.nio.ByteBuffer;
 
 /// Finds out whether a buffer holds nothing but zeroes.
-final class Zeroes {
+public final class Zeroes {
     private static final ByteBuffer BLOCK = ByteBuffer.allocateDirect(64 << 10).asReadOnlyBuffer();
 
     private Zeroes() {}
 
     /// Whether every remaining byte is zero. Data is recognised within its first few bytes.
-    static boolean fill(ByteBuffer buffer) {
+    public static boolean fill(ByteBuffer buffer) {
         for (int at = buffer.position(); at < buffer.limit(); at += BLOCK.capacity()) {
             int length = Math.min(BLOCK.capacity(), buffer.limit() - at);
             if (buffer.slice(at, length).mismatch(BLOCK.slice(0, length)) >= 0) {

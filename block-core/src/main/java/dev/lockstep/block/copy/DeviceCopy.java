@@ -1,0 +1,64 @@
+package dev.lockstep.block.copy;
+
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.copy.Walk.Piece;
+import dev.lockstep.block.graph.Gate;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.concurrent.atomic.LongAdder;
+
+/// Copies the beginning of one device to another, which has room for it. What the source's other
+/// users write meanwhile may or may not be copied.
+public final class DeviceCopy {
+    private final Gate source;
+    private final Sink sink;
+    private final SparseSink sparse;
+    private final CopyOptions options;
+    private final Walk walk;
+    private final Workers workers = new Workers();
+    private final LongAdder done = new LongAdder();
+
+    /// A copy of the first `length` bytes, which [#run] makes once.
+    public DeviceCopy(Gate source, Gate target, long length, CopyOptions options) {
+        this.source = source;
+        this.options = options;
+        sink = Sink.of(target, options);
+        sparse = new SparseSink(sink, options.allocate() ? 0 : options.sparseBytes());
+        walk = new Walk(source, length, options);
+    }
+
+    /// Copies. It does not flush.
+    ///
+    /// @throws BlockException if anything could not be read or written; the target is then no copy
+    ///     of anything
+    public void run() throws BlockException {
+        workers.run(options.workers(), options.requestBytes(), this::step);
+    }
+
+    /// Ends the copy soon; [#run] throws the cause.
+    public void cancel(BlockException cause) {
+        workers.stop(cause);
+    }
+
+    /// How many bytes are dealt with.
+    public long doneBytes() {
+        return done.sum();
+    }
+
+    private boolean step(ByteBuffer buffer) throws IOException {
+        Piece piece = walk.next();
+        if (piece == null) {
+            return false;
+        }
+        if (piece.zero()) {
+            sink.zero(piece.offset(), piece.length());
+        } else {
+            buffer.clear().limit((int) piece.length());
+            source.read(piece.offset(), buffer);
+            sparse.put(piece.offset(), buffer.flip());
+        }
+        done.add(piece.length());
+        return true;
+    }
+}
