@@ -15,6 +15,7 @@ import dev.lockstep.nbd.Negotiation.State;
 import dev.lockstep.nbd.Negotiation.Step;
 import dev.lockstep.nbd.Negotiation.ToOption;
 import dev.lockstep.nbd.Negotiation.Transmission;
+import dev.lockstep.nbd.conformance.Shows;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -80,6 +81,7 @@ class DegradationTest {
     }
 
     @Test
+    @Shows("flags.honest")
     void transmission_flags_that_are_left_out_are_not_offered() {
         TAKEN_AWAY.forEach(
                 (degradation, flags) -> {
@@ -99,6 +101,7 @@ class DegradationTest {
     }
 
     @Test
+    @Shows("client-flags.unoffered")
     void without_fixed_newstyle_the_client_may_not_claim_to_know_it() {
         Negotiation negotiation = without(Degradation.NO_FIXED_NEWSTYLE);
         assertEquals(NbdProtocol.FLAG_NO_ZEROES, negotiation.handshakeFlags());

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.lockstep.nbd.conformance.Shows;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -28,6 +30,7 @@ class NbdUriTest {
         "nbd://me@host:5/x, host:5, x",
         "nbd+unix://?socket=/run/%C3%A9.sock, unix:/run/é.sock, ''",
     })
+    @Shows("port")
     void the_examples_of_the_document_mean_what_it_says(
             String text, String address, String export) {
         assertEquals(new NbdUri(Address.parse(address), export), NbdUri.parse(text));

@@ -17,6 +17,7 @@ import dev.lockstep.nbd.Negotiation.Step;
 import dev.lockstep.nbd.Negotiation.ToExportName;
 import dev.lockstep.nbd.Negotiation.ToOption;
 import dev.lockstep.nbd.Negotiation.Transmission;
+import dev.lockstep.nbd.conformance.Shows;
 
 import org.junit.jupiter.api.Test;
 
@@ -35,6 +36,7 @@ class NegotiationTest {
     private final Negotiation negotiation = new Negotiation(Exports.of(disk, frozen), true);
 
     @Test
+    @Shows("handshake-flags.fixed")
     void the_clients_flags_lead_to_haggling() {
         Step step = negotiation.step(negotiation.start(), new ClientFlags(BOTH_FLAGS));
         Haggling haggling = assertInstanceOf(Haggling.class, step.next());
@@ -44,6 +46,7 @@ class NegotiationTest {
     }
 
     @Test
+    @Shows({"client-flags.unknown", "client-flags.unoffered"})
     void unknown_client_flags_end_the_session() {
         Step step = negotiation.step(negotiation.start(), new ClientFlags(BOTH_FLAGS | 1 << 5));
         assertInstanceOf(Closed.class, step.next());
@@ -56,6 +59,7 @@ class NegotiationTest {
     }
 
     @Test
+    @Shows({"export-name.size", "interop.export-name"})
     void a_client_without_fixed_newstyle_may_only_name_an_export() {
         State plain = negotiation.step(negotiation.start(), new ClientFlags(0)).next();
         Step listed = negotiation.step(plain, new Asked(new Option.ListExports()));
@@ -68,6 +72,7 @@ class NegotiationTest {
     }
 
     @Test
+    @Shows("export-name.unwilling")
     void naming_an_export_that_is_not_there_ends_the_session() {
         assertInstanceOf(Closed.class, ask(haggling(), new Option.ExportName("nope")).next());
     }
@@ -85,6 +90,7 @@ class NegotiationTest {
     }
 
     @Test
+    @Shows({"info.export", "info.unknown-items", "rep.once"})
     void info_tells_what_was_asked_and_stays() {
         Step step =
                 ask(
@@ -116,6 +122,7 @@ class NegotiationTest {
     }
 
     @Test
+    @Shows({"soft.server-goes-on", "info.refused"})
     void go_for_an_unknown_export_is_refused_with_the_reason_and_haggling_goes_on() {
         Step step = ask(haggling(), new Option.Go("nope", List.of()));
         assertInstanceOf(Haggling.class, step.next());
@@ -126,6 +133,7 @@ class NegotiationTest {
     }
 
     @Test
+    @Shows("abort.ack")
     void abort_is_acknowledged_before_the_end() {
         Step step = ask(haggling(), new Option.Abort());
         assertInstanceOf(Closed.class, step.next());
@@ -133,6 +141,7 @@ class NegotiationTest {
     }
 
     @Test
+    @Shows("option.unknown")
     void an_unknown_option_is_refused_and_haggling_goes_on() {
         Step step = ask(haggling(), new Option.Unknown(4711));
         assertInstanceOf(Haggling.class, step.next());
@@ -145,6 +154,7 @@ class NegotiationTest {
     }
 
     @Test
+    @Shows("set-context.structured")
     void metadata_contexts_need_structured_replies() {
         assertRefused(NbdProtocol.REP_ERR_INVALID, ask(haggling(), allocationOf("disk")));
     }
@@ -164,6 +174,7 @@ class NegotiationTest {
     }
 
     @Test
+    @Shows({"set-context.replaces", "set-context.none", "base.unknown"})
     void a_later_selection_replaces_an_earlier_one_even_if_it_fails() {
         State chosen = ask(structured(), allocationOf("disk")).next();
         for (Option later :
@@ -184,6 +195,14 @@ class NegotiationTest {
     }
 
     @Test
+    @Shows({
+        "base.wildcard-list",
+        "list-context.all",
+        "list-context.matching",
+        "list-context.none",
+        "list-context.unknown",
+        "list-context.id"
+    })
     void a_listing_of_contexts_knows_the_wildcard_and_selects_nothing() {
         for (List<String> queries :
                 List.of(List.<String>of(), List.of("base:"), List.of("base:allocation"))) {
@@ -203,6 +222,7 @@ class NegotiationTest {
     }
 
     @Test
+    @Shows({"flags.df", "flags.fast-zero", "flags.multi-conn"})
     void the_flags_tell_what_the_export_can_do() {
         int writable = disk.transmissionFlags(true, HeaderStyle.STRUCTURED, true);
         assertTrue((writable & NbdProtocol.FLAG_CAN_MULTI_CONN) != 0);

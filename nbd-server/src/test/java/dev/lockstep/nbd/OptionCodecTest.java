@@ -3,6 +3,8 @@ package dev.lockstep.nbd;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 
+import dev.lockstep.nbd.conformance.Shows;
+
 import org.junit.jupiter.api.Test;
 
 import java.io.IOException;
@@ -60,6 +62,13 @@ class OptionCodecTest {
     }
 
     @Test
+    @Shows({
+        "list.data",
+        "starttls.data",
+        "structured.data",
+        "list-context.malformed",
+        "option.name-length"
+    })
     void an_option_with_bytes_too_few_or_too_many_is_malformed() {
         for (Option option : OPTIONS) {
             if (option instanceof Option.ExportName || option instanceof Option.Abort) {
@@ -76,6 +85,7 @@ class OptionCodecTest {
     }
 
     @Test
+    @Shows({"strings.limit", "strings.nul", "strings.utf8"})
     void strings_that_the_protocol_forbids_are_malformed() {
         assertMalformed(NbdProtocol.OPT_EXPORT_NAME, utf8("a\0b"));
         assertMalformed(NbdProtocol.OPT_EXPORT_NAME, ByteBuffer.wrap(new byte[] {(byte) 0xff}));

@@ -215,7 +215,11 @@ final class Request implements Runnable {
             case CMD_WRITE -> gate.write(offset, payload().nioBuffer(0, (int) length), fuaOnly());
             case CMD_FLUSH -> gate.flush();
             case CMD_TRIM -> trim();
-            case CMD_CACHE -> cache(payload());
+            case CMD_CACHE -> {
+                if (length > 0) {
+                    cache(payload());
+                }
+            }
             case CMD_WRITE_ZEROES -> zero();
             case CMD_BLOCK_STATUS -> buffer = status();
             default -> throw new IllegalStateException("command " + type);

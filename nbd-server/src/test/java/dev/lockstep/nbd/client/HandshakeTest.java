@@ -10,6 +10,7 @@ import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.OptionReply;
 import dev.lockstep.nbd.client.FakeServer.Script;
 import dev.lockstep.nbd.client.FakeServer.Wire;
+import dev.lockstep.nbd.conformance.Shows;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -60,6 +61,7 @@ class HandshakeTest {
     }
 
     @Test
+    @Shows("rep.lengths")
     void a_reply_to_an_option_that_is_too_long_to_be_meant() throws Exception {
         handshakeFails(
                 Kind.GONE,
@@ -89,6 +91,7 @@ class HandshakeTest {
     }
 
     @Test
+    @Shows("size.nonsense")
     void block_sizes_that_make_no_sense() throws Exception {
         for (int[] sizes : new int[][] {{0, 4096}, {3, 4096}, {1 << 20, 1 << 20}, {512, 100}}) {
             handshakeFails(
@@ -141,6 +144,7 @@ class HandshakeTest {
     }
 
     @Test
+    @Shows({"export-name.prefer-go", "structured.unsupported", "extended.unsupported"})
     void a_server_without_go_is_asked_by_export_name() throws Exception {
         try (FakeServer server =
                         new FakeServer(

@@ -12,6 +12,7 @@ import dev.lockstep.block.Pending;
 import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.client.FakeServer.Received;
 import dev.lockstep.nbd.client.FakeServer.Wire;
+import dev.lockstep.nbd.conformance.Shows;
 
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
@@ -101,6 +102,7 @@ class HostileServerTest {
     }
 
     @Test
+    @Shows("chunk.outside")
     void a_chunk_beyond_the_end_of_the_read() throws Exception {
         readIsCutOff(
                 "a chunk of 4097 bytes at +0",
@@ -108,6 +110,7 @@ class HostileServerTest {
     }
 
     @Test
+    @Shows("chunk.outside")
     void a_chunk_before_the_start_of_the_read() throws Exception {
         readIsCutOff(
                 "a chunk of 512 bytes at -512",
@@ -169,6 +172,7 @@ class HostileServerTest {
     }
 
     @Test
+    @Shows("chunk.inconsistent")
     void an_empty_data_chunk_and_an_empty_hole() throws Exception {
         readIsCutOff(
                 "a data chunk of 8 bytes",
@@ -179,6 +183,7 @@ class HostileServerTest {
     }
 
     @Test
+    @Shows("chunk.inconsistent")
     void a_hole_chunk_of_the_wrong_length() throws Exception {
         readIsCutOff(
                 "a hole chunk of 13 bytes",
@@ -217,6 +222,7 @@ class HostileServerTest {
     }
 
     @Test
+    @Shows("chunk.unknown")
     void a_chunk_of_an_unknown_type() throws Exception {
         readIsCutOff(
                 "a chunk of unknown type 99",
@@ -237,6 +243,7 @@ class HostileServerTest {
     }
 
     @Test
+    @Shows("chunk.inconsistent")
     void an_error_chunk_that_is_malformed_or_endless() throws Exception {
         readIsCutOff(
                 "a malformed error chunk",
@@ -302,6 +309,7 @@ class HostileServerTest {
     }
 
     @Test
+    @Shows("structured.reassemble")
     void chunks_in_any_order_and_holes_are_a_good_answer() throws Exception {
         byte[] bytes = new byte[BYTES];
         new Random(1).nextBytes(bytes);
@@ -359,6 +367,7 @@ class HostileServerTest {
     }
 
     @Test
+    @Shows("status.same-flags")
     void extents_beyond_the_range_are_clipped_and_equal_neighbours_joined() throws Exception {
         try (FakeServer server =
                         FakeServer.afterHandshake(

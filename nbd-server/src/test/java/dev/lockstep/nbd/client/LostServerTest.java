@@ -10,6 +10,7 @@ import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Pending;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.nbd.NbdProtocol;
+import dev.lockstep.nbd.conformance.Shows;
 
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
@@ -132,6 +133,7 @@ class LostServerTest {
     }
 
     @Test
+    @Shows("flush.client")
     void a_flush_after_the_loss_fails_even_where_the_server_has_no_flush() throws Exception {
         try (FakeServer server =
                         new FakeServer(wire -> wire.handshake(true, NbdProtocol.FLAG_HAS_FLAGS));

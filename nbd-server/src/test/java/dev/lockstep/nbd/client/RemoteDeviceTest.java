@@ -15,6 +15,7 @@ import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.NbdUri;
+import dev.lockstep.nbd.conformance.Shows;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.function.Executable;
@@ -88,6 +89,7 @@ class RemoteDeviceTest {
     }
 
     @Test
+    @Shows("status.client-selects")
     void a_server_without_contexts_has_data_everywhere() throws Exception {
         try (PeerServer server = PeerServer.nbdkit(folder, "--no-sr", "memory", "1M");
                 RemoteDevice device = RemoteDevice.open(server.options())) {
@@ -99,6 +101,7 @@ class RemoteDeviceTest {
     }
 
     @Test
+    @Shows("flags.client")
     void an_export_that_is_read_only_says_so_and_is_not_written_to() throws Exception {
         try (PeerServer server = PeerServer.nbdkit(folder, "-r", "memory", "1M");
                 RemoteDevice device = RemoteDevice.open(server.options())) {
@@ -114,6 +117,7 @@ class RemoteDeviceTest {
     }
 
     @Test
+    @Shows("zeroes.client")
     void capabilities_follow_the_servers_flags() throws Exception {
         try (PeerServer server =
                         PeerServer.nbdkit(
@@ -130,6 +134,7 @@ class RemoteDeviceTest {
     }
 
     @Test
+    @Shows({"size.client-asks", "size.client-payload"})
     void a_minimum_block_size_becomes_the_alignment_and_a_maximum_splits_requests()
             throws Exception {
         try (PeerServer server =
@@ -205,6 +210,7 @@ class RemoteDeviceTest {
     }
 
     @Test
+    @Shows("flags.multi-conn-client")
     void several_connections_are_opened_where_a_flush_covers_them_all() throws Exception {
         Path disk = rawDisk(8 * MIB);
         try (PeerServer server = PeerServer.qemuNbd(folder, "--shared=8", disk.toString());

@@ -14,6 +14,7 @@ import dev.lockstep.nbd.Exports;
 import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.Option;
 import dev.lockstep.nbd.OptionReply;
+import dev.lockstep.nbd.conformance.Shows;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -109,6 +110,7 @@ class MisuseTest {
     }
 
     @Test
+    @Shows("soft.server-goes-on")
     void an_option_that_is_too_long_is_skipped_and_refused() throws IOException {
         try (RawClient client = RawClient.connect(address).flags(3)) {
             int length = 1 << 20;
@@ -135,6 +137,7 @@ class MisuseTest {
     }
 
     @Test
+    @Shows("size.default-maximum")
     void a_payload_that_must_be_refused_is_read_and_refused() throws IOException {
         try (RawClient client = RawClient.simple(address, "disk")) {
             client.write(7, SIZE - 10, new byte[11]);
@@ -156,6 +159,7 @@ class MisuseTest {
     }
 
     @Test
+    @Shows({"error.enospc", "error.einval", "size.range", "simple.data"})
     void beyond_the_end_writes_find_no_space_and_reads_are_invalid() throws IOException {
         try (RawClient client = RawClient.simple(address, "disk")) {
             assertError(client, NbdProtocol.CMD_READ, SIZE - 1, 2, NbdProtocol.EINVAL);
@@ -169,6 +173,7 @@ class MisuseTest {
     }
 
     @Test
+    @Shows({"flags.read-only", "error.eperm"})
     void a_read_only_export_permits_no_writing() throws IOException {
         try (RawClient client = RawClient.simple(address, "frozen")) {
             client.write(1, 0, new byte[4096]);
@@ -181,6 +186,13 @@ class MisuseTest {
     }
 
     @Test
+    @Shows({
+        "error.command",
+        "error.flag",
+        "status.unselected",
+        "read.simple-error",
+        "baseline.next"
+    })
     void flags_and_commands_that_are_not_known_are_invalid() throws IOException {
         try (RawClient client = RawClient.simple(address, "disk")) {
             client.send(RawClient.header(1 << 9, NbdProtocol.CMD_READ, 1, 0, 512));
@@ -194,6 +206,7 @@ class MisuseTest {
     }
 
     @Test
+    @Shows({"structured.errors", "chunk.error", "structured.read"})
     void a_client_that_understands_chunks_gets_errors_in_words() throws IOException {
         try (RawClient client = RawClient.structured(address, "disk")) {
             client.request(NbdProtocol.CMD_READ, 5, SIZE, 1);
@@ -277,6 +290,7 @@ class MisuseTest {
     }
 
     @Test
+    @Shows("export-name.unwilling")
     void an_export_name_that_is_not_there_hangs_up() throws IOException {
         try (RawClient client = RawClient.connect(address).flags(3)) {
             assertThrows(EOFException.class, () -> client.ask(new Option.ExportName("nope")));

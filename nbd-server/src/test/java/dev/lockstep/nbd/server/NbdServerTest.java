@@ -11,6 +11,7 @@ import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.Export;
 import dev.lockstep.nbd.Exports;
 import dev.lockstep.nbd.NbdProtocol;
+import dev.lockstep.nbd.conformance.Shows;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -78,6 +79,7 @@ class NbdServerTest {
     }
 
     @Test
+    @Shows("shutdown.in-flight")
     void closing_answers_what_is_in_flight_first() throws Exception {
         NbdServer server = NbdServer.start(Exports.of(disk));
         try (RawClient client = RawClient.simple(server.listen(LOOPBACK), "disk")) {

@@ -18,6 +18,9 @@ import java.util.List;
 final class RawClient implements AutoCloseable {
     final SocketChannel socket;
 
+    /// What the greeting offered.
+    int handshakeFlags;
+
     private RawClient(SocketChannel socket) {
         this.socket = socket;
     }
@@ -32,6 +35,7 @@ final class RawClient implements AutoCloseable {
                 || greeting.getLong() != NbdProtocol.OPTION_MAGIC) {
             throw new IOException("that is no greeting");
         }
+        client.handshakeFlags = greeting.getShort();
         return client;
     }
 

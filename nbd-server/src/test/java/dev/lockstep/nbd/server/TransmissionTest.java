@@ -15,6 +15,7 @@ import dev.lockstep.nbd.Exports;
 import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.Option;
 import dev.lockstep.nbd.OptionCodec;
+import dev.lockstep.nbd.conformance.Shows;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -61,6 +62,7 @@ class TransmissionTest {
     }
 
     @Test
+    @Shows({"write.first", "size.default-minimum"})
     void what_was_written_in_any_size_and_way_reads_back() throws Exception {
         long seed = Long.getLong("LOCKSTEP_SEED", System.nanoTime());
         System.out.println("seed " + seed);
@@ -94,6 +96,7 @@ class TransmissionTest {
     }
 
     @Test
+    @Shows("cookie.echo")
     void many_requests_in_one_piece_are_all_answered() throws IOException {
         for (String export : List.of("disk", "held")) {
             try (RawClient client = RawClient.simple(address, export)) {
@@ -118,6 +121,7 @@ class TransmissionTest {
     }
 
     @Test
+    @Shows({"read.cover", "structured.done-last", "chunk.bounds", "simple.data"})
     void a_read_of_zeroes_is_answered_with_holes() throws Exception {
         int piece = ZeroRuns.PIECE_BYTES;
         byte[] data = new byte[piece];
@@ -138,6 +142,7 @@ class TransmissionTest {
     }
 
     @Test
+    @Shows({"read.df", "read.df-64k", "structured.few"})
     void a_read_that_is_not_to_be_fragmented_comes_in_one_chunk() throws IOException {
         try (RawClient client = RawClient.structured(address, "disk")) {
             client.send(
@@ -155,6 +160,14 @@ class TransmissionTest {
     }
 
     @Test
+    @Shows({
+        "status.per-context",
+        "status.consecutive",
+        "status.merged",
+        "cmd.req-one",
+        "chunk.status-size",
+        "allocation.flags"
+    })
     void block_status_tells_holes_from_data() throws Exception {
         memory.write(1 << 20, ByteBuffer.allocateDirect(1 << 20), WriteFlag.NONE);
         try (RawClient client = RawClient.structured(address, "disk")) {
@@ -181,6 +194,7 @@ class TransmissionTest {
     }
 
     @Test
+    @Shows({"cmd.fua-everywhere", "cache.same", "zeroes.read-back"})
     void zeroes_trims_caches_and_flushes_are_done() throws Exception {
         byte[] ones = new byte[8192];
         Arrays.fill(ones, (byte) 1);
@@ -202,6 +216,7 @@ class TransmissionTest {
     }
 
     @Test
+    @Shows({"read.zero", "write.zero", "chunk.none"})
     void a_request_of_no_bytes_succeeds() throws IOException {
         try (RawClient client = RawClient.simple(address, "disk")) {
             for (int type : List.of(NbdProtocol.CMD_READ, NbdProtocol.CMD_WRITE)) {
@@ -216,6 +231,7 @@ class TransmissionTest {
     }
 
     @Test
+    @Shows({"export-name.size", "size.unasked", "simple.default"})
     void a_client_of_the_oldest_kind_is_served() throws IOException {
         try (RawClient client = RawClient.connect(address).flags(0)) {
             client.send(OptionCodec.encode(new Option.ExportName("disk")));
@@ -227,6 +243,7 @@ class TransmissionTest {
     }
 
     @Test
+    @Shows("disc.answers")
     void an_end_of_the_stream_lets_what_was_asked_be_answered() throws IOException {
         BlockDevice device = new HeldDevice(SIZE);
         try (NbdServer slow = NbdServer.start(Exports.of(new Export("slow", new Gate(device))));
@@ -247,6 +264,7 @@ class TransmissionTest {
     }
 
     @Test
+    @Shows("disc.answers")
     void a_disconnect_lets_what_was_asked_be_answered() throws IOException {
         try (RawClient client = RawClient.simple(address, "held")) {
             client.request(NbdProtocol.CMD_READ, 1, 0, 3 << 20);
