@@ -1,6 +1,5 @@
 package dev.lockstep.nbd.client;
 
-import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.nbd.NbdErrors;
 import dev.lockstep.nbd.NbdProtocol;
 
@@ -62,7 +61,7 @@ final class Incoming {
         int errno = header.getInt();
         Request request = find(header.getLong());
         if (errno != 0) {
-            request.fail(NbdErrors.kind(errno), serverSays(errno, null), null);
+            refuse(request, errno, null);
             return;
         }
         if (request.command == NbdProtocol.CMD_READ) {
@@ -257,10 +256,9 @@ final class Incoming {
         }
     }
 
-    private static void finish(Request request) throws ProtocolException {
+    private static void finish(Request request) throws IOException {
         if (request.errno != 0) {
-            Kind kind = NbdErrors.kind(request.errno);
-            request.fail(kind, serverSays(request.errno, request.errorMessage), null);
+            refuse(request, request.errno, request.errorMessage);
             return;
         }
         if (request.command == NbdProtocol.CMD_READ
@@ -272,6 +270,16 @@ final class Incoming {
             throw new ProtocolException("BLOCK_STATUS was answered without extents");
         }
         request.succeed();
+    }
+
+    /// @throws ServerShutdown if the error says so, which ends the connection and with it the
+    ///     request
+    private static void refuse(Request request, int errno, @Nullable String message)
+            throws ServerShutdown {
+        if (errno == NbdProtocol.ESHUTDOWN) {
+            throw new ServerShutdown();
+        }
+        request.fail(NbdErrors.kind(errno), serverSays(errno, message), null);
     }
 
     private static String serverSays(int errno, @Nullable String message) {

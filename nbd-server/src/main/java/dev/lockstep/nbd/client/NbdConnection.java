@@ -9,8 +9,10 @@ import org.jspecify.annotations.Nullable;
 
 import java.io.EOFException;
 import java.io.IOException;
+import java.net.SocketTimeoutException;
 import java.nio.ByteBuffer;
 import java.nio.channels.Channel;
+import java.nio.channels.ClosedChannelException;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
@@ -98,6 +100,27 @@ public final class NbdConnection implements AutoCloseable {
         return link.isEncrypted();
     }
 
+    /// Whether the connection has ended.
+    boolean isLost() {
+        return failure.get() != null;
+    }
+
+    /// Why the connection has ended, or null while it works.
+    @Nullable BlockException loss() {
+        return failure.get();
+    }
+
+    /// Whether it was the server, or the network, that ended the connection, and not we.
+    boolean wasEndedByServer() {
+        BlockException loss = failure.get();
+        return loss != null
+                && loss.getCause() instanceof IOException cause
+                && !(cause instanceof ProtocolException
+                        || cause instanceof BlockException
+                        || cause instanceof ClosedChannelException
+                        || cause instanceof SocketTimeoutException);
+    }
+
     String description() {
         return options.uri().format();
     }
@@ -122,8 +145,8 @@ public final class NbdConnection implements AutoCloseable {
     }
 
     /// Succeeds if the connection works and sends nothing.
-    Pending startNothing() {
-        return sendRaw(ByteBuffer.allocate(0));
+    Request startNothing() {
+        return startRequest(Request.RAW, 0, 0, 0, ByteBuffer.allocate(0));
     }
 
     /// Asks what a metadata context says about a range; the answer may stop short of the end.
@@ -131,23 +154,37 @@ public final class NbdConnection implements AutoCloseable {
     /// @param context the name of one that was agreed on
     public List<StatusExtent> status(String context, long offset, long length)
             throws BlockException {
-        Integer id = export.contextId(context);
-        if (id == null) {
+        checkContext(context);
+        Request request = startStatus(context, offset, length);
+        request.await();
+        return request.said(context);
+    }
+
+    void checkContext(String context) throws BlockException {
+        if (export.contextId(context) == null) {
             throw new BlockException(
                     Kind.UNSUPPORTED,
                     "%s: the server does not tell '%s'".formatted(description(), context));
         }
-        boolean filtered =
-                export.contexts().size() > 1 && export.has(NbdProtocol.FLAG_BLOCK_STATUS_PAYLOAD);
-        ByteBuffer filter =
-                filtered ? ByteBuffer.allocate(8 + 4).putLong(length).putInt(id).flip() : null;
-        int flags = filtered ? NbdProtocol.CMD_FLAG_PAYLOAD_LEN : 0;
-        Request request = startRequest(NbdProtocol.CMD_BLOCK_STATUS, flags, offset, length, filter);
-        request.await();
-        return request.statuses.getOrDefault(id, List.of());
     }
 
-    private Request startRequest(
+    /// Begins a [#status] of a context that was agreed on.
+    Request startStatus(String context, long offset, long length) {
+        Integer id = export.contextId(context);
+        if (id == null
+                || export.contexts().size() == 1
+                || !export.has(NbdProtocol.FLAG_BLOCK_STATUS_PAYLOAD)) {
+            return startRequest(NbdProtocol.CMD_BLOCK_STATUS, 0, offset, length, null);
+        }
+        return startRequest(
+                NbdProtocol.CMD_BLOCK_STATUS,
+                NbdProtocol.CMD_FLAG_PAYLOAD_LEN,
+                offset,
+                length,
+                ByteBuffer.allocate(8 + 4).putLong(length).putInt(id).flip());
+    }
+
+    Request startRequest(
             int command, int flags, long offset, long length, @Nullable ByteBuffer payload) {
         String refusal = strict ? export.refusal(command, flags, offset, length) : null;
         Request request = newRequest(command, flags, offset, length, payload);
@@ -209,6 +246,10 @@ public final class NbdConnection implements AutoCloseable {
                         : "the connection was lost: " + Connecting.words(cause);
         BlockException loss =
                 new BlockException(Kind.GONE, "%s: %s".formatted(description(), why), cause);
+        if (cause instanceof ServerShutdown && failure.get() == null) {
+            // It has no slot, since all of them may be taken by what the server will not answer.
+            outgoing.send(newRequest(NbdProtocol.CMD_DISC, 0, 0, 0, null), true);
+        }
         if (end(loss)) {
             onLoss.accept(loss);
         }
@@ -232,7 +273,7 @@ public final class NbdConnection implements AutoCloseable {
     private void failAsLost(Request request, BlockException cause) {
         String why = String.valueOf(cause.getMessage());
         String prefix = description() + ": ";
-        request.fail(
+        request.lose(
                 Kind.GONE, why.startsWith(prefix) ? why.substring(prefix.length()) : why, cause);
     }
 
@@ -246,11 +287,11 @@ public final class NbdConnection implements AutoCloseable {
                 request -> {
                     if (now - request.bornTick > ticksMax * request.patience()) {
                         late[0] = true;
-                        request.fail(Kind.TIMEOUT, "no reply within " + deadline(), null);
+                        request.lose(Kind.TIMEOUT, "no reply within " + deadline(), null);
                     }
                 });
         if (late[0]) {
-            lose(new IOException("a request had no reply within " + deadline()));
+            lose(new SocketTimeoutException("a request had no reply within " + deadline()));
         }
     }
 

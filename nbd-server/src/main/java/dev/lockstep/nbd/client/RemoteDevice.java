@@ -14,96 +14,55 @@ import dev.lockstep.nbd.NbdProtocol;
 import org.jspecify.annotations.Nullable;
 
 import java.nio.ByteBuffer;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
-import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.atomic.AtomicReference;
-import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 
 /// The export of an NBD server as a block device.
 ///
 /// Besides the blocking calls there is [#startWrite] and its kin, for a caller that has something
-/// else to do while the server works. The first connection that is lost fails the device for good.
-/// An interrupt neither ends a call nor is lost; if it comes in the middle of a write to the socket
-/// it costs the connection, so do not interrupt threads that are in one.
+/// else to do while the server works. An interrupt neither ends a call nor is lost; if it comes in
+/// the middle of a write to the socket it costs the connection, so do not interrupt threads that
+/// are in one.
+///
+/// **Losing the server.** Without [Patience#reconnectDelay] the first connection that is lost fails
+/// the device for good. With it, a lost connection is replaced as soon as the server can be reached
+/// again, however late. Meanwhile requests use the other connections, or wait; once none has worked
+/// for the delay, requests fail at once until one does. A request that was in flight is sent again
+/// by whoever awaits it, where that is safe: `Replay` says what is and why. An export that comes
+/// back with another size, or can do less, fails the device for good, and so does a server that
+/// breaks the protocol.
 public final class RemoteDevice implements Startable, Abortable {
     /// The longest zero, discard or status request with a compact header, whose length ends before
     /// 4 GiB.
     private static final long COMPACT_RANGE_MAX = 1 << 30;
 
-    /// How finely a deadline is measured: a late request is noticed within a tenth of it more.
-    private static final int TICKS_PER_DEADLINE = 10;
-
     private final RemoteOptions options;
-    private final Consumer<BlockException> onLoss;
-    private final AtomicReference<@Nullable BlockException> failure = new AtomicReference<>();
-    private final AtomicInteger turn = new AtomicInteger();
-
-    /// Grows while the device is being opened, and is never changed again.
-    private final List<NbdConnection> connections = new CopyOnWriteArrayList<>();
-
+    private final Connections connections;
     private final RemoteExport export;
 
     /// The longest zero, discard or status request.
     private final long rangeMax;
 
-    private final Thread watchdog;
-    private volatile boolean closed;
-
-    private RemoteDevice(RemoteOptions options, Consumer<BlockException> onLoss)
-            throws BlockException {
+    private RemoteDevice(RemoteOptions options, Connections connections) {
         this.options = options;
-        this.onLoss = onLoss;
-        this.watchdog =
-                Thread.ofPlatform()
-                        .daemon()
-                        .name("nbd-client deadlines " + options.uri())
-                        .unstarted(this::watchDeadlines);
-        try {
-            this.export = connect();
-            while (connections.size() < options.connections()
-                    && export.has(NbdProtocol.FLAG_CAN_MULTI_CONN)) {
-                if (!connect().equals(export)) {
-                    throw new BlockException(
-                            Kind.INVALID,
-                            "%s: the server describes the export differently on each connection"
-                                    .formatted(options.uri()));
-                }
-            }
-        } catch (BlockException e) {
-            connections.forEach(NbdConnection::close);
-            throw e;
-        }
+        this.connections = connections;
+        this.export = connections.export();
         this.rangeMax =
                 export.headers() == HeaderStyle.EXTENDED
                         ? Long.highestOneBit(Long.MAX_VALUE)
                         : COMPACT_RANGE_MAX;
     }
 
-    private RemoteExport connect() throws BlockException {
-        NbdConnection connection = NbdConnection.connect(options, this::lose);
-        connections.add(connection);
-        BlockException lost = failure.get();
-        if (lost != null) {
-            throw lost;
-        }
-        return connection.export();
-    }
-
     /// Connects.
     ///
-    /// @param onLoss hears once, on any thread and at once, that the server was lost and why; not
-    ///     of [#abort] and [#close]. It must not block.
+    /// @param onLoss hears once, on any thread and at once, that the server was lost for good and
+    ///     why; not of [#abort] and [#close]. It must not block.
     /// @throws BlockException if the server cannot be reached in time, or refuses
     public static RemoteDevice open(RemoteOptions options, Consumer<BlockException> onLoss)
             throws BlockException {
-        RemoteDevice device = new RemoteDevice(options, onLoss);
-        device.watchdog.start();
-        return device;
+        return new RemoteDevice(options, new Connections(options, onLoss));
     }
 
     /// Connects, for a caller to whom failing requests are notice enough.
@@ -147,12 +106,12 @@ public final class RemoteDevice implements Startable, Abortable {
 
     /// Whether the connections are encrypted.
     public boolean isEncrypted() {
-        return connections.getFirst().isEncrypted();
+        return connections.pick().isEncrypted();
     }
 
     /// How many connections there are.
     public int connections() {
-        return connections.size();
+        return connections.count();
     }
 
     @Override
@@ -176,8 +135,7 @@ public final class RemoteDevice implements Startable, Abortable {
         int commandFlags = zeroFlags(flags);
         for (long done = 0; done < length; ) {
             long step = Math.min(rangeMax, length - done);
-            pick().start(NbdProtocol.CMD_WRITE_ZEROES, commandFlags, offset + done, step, null)
-                    .await();
+            start(NbdProtocol.CMD_WRITE_ZEROES, commandFlags, offset + done, step, null).await();
             done += step;
             // A refusal must leave everything as it was, so only the first step may be refused.
             commandFlags &= ~NbdProtocol.CMD_FLAG_FAST_ZERO;
@@ -188,7 +146,7 @@ public final class RemoteDevice implements Startable, Abortable {
     public void discard(long offset, long length) throws BlockException {
         for (long done = 0; done < length; ) {
             long step = Math.min(rangeMax, length - done);
-            pick().start(NbdProtocol.CMD_TRIM, 0, offset + done, step, null).await();
+            start(NbdProtocol.CMD_TRIM, 0, offset + done, step, null).await();
             done += step;
         }
     }
@@ -232,7 +190,13 @@ public final class RemoteDevice implements Startable, Abortable {
     /// @throws BlockException if the server does not tell it, or fails
     public List<StatusExtent> status(String context, long offset, long length)
             throws BlockException {
-        return pick().status(context, offset, Math.min(rangeMax, length));
+        connections.pick().checkContext(context);
+        long asked = Math.min(rangeMax, length);
+        Replay replay =
+                new Replay(
+                        connections, connection -> connection.startStatus(context, offset, asked));
+        replay.await();
+        return replay.request().said(context);
     }
 
     /// Sends a [#read]; the target's position does not move.
@@ -251,7 +215,7 @@ public final class RemoteDevice implements Startable, Abortable {
     @Override
     public Pending startZero(long offset, long length, Set<WriteFlag> flags) {
         int commandFlags = zeroFlags(flags) & ~NbdProtocol.CMD_FLAG_FAST_ZERO;
-        return pick().start(NbdProtocol.CMD_WRITE_ZEROES, commandFlags, offset, length, null);
+        return start(NbdProtocol.CMD_WRITE_ZEROES, commandFlags, offset, length, null);
     }
 
     /// Sends a [#flush]. A server that has no flush keeps nothing back, so that nothing is sent; a
@@ -259,8 +223,8 @@ public final class RemoteDevice implements Startable, Abortable {
     @Override
     public Pending startFlush() {
         return export.has(NbdProtocol.FLAG_SEND_FLUSH)
-                ? pick().start(NbdProtocol.CMD_FLUSH, 0, 0, 0, null)
-                : pick().startNothing();
+                ? start(NbdProtocol.CMD_FLUSH, 0, 0, 0, null)
+                : new Replay(connections, NbdConnection::startNothing);
     }
 
     /// As many requests as the server's limit on payloads makes necessary.
@@ -268,13 +232,13 @@ public final class RemoteDevice implements Startable, Abortable {
         int length = payload.remaining();
         int max = export.payloadMax();
         if (length <= max) {
-            return pick().start(command, flags, offset, length, payload);
+            return start(command, flags, offset, length, payload);
         }
         List<Pending> parts = new ArrayList<>();
         for (int done = 0; done < length; done += Math.min(max, length - done)) {
             int step = Math.min(max, length - done);
             ByteBuffer part = payload.slice(payload.position() + done, step);
-            parts.add(pick().start(command, flags, offset + done, step, part));
+            parts.add(start(command, flags, offset + done, step, part));
         }
         return () -> awaitAll(parts);
     }
@@ -305,47 +269,27 @@ public final class RemoteDevice implements Startable, Abortable {
                 | (flags.contains(WriteFlag.FAST) ? NbdProtocol.CMD_FLAG_FAST_ZERO : 0);
     }
 
-    private NbdConnection pick() {
-        return connections.size() == 1
-                ? connections.getFirst()
-                : connections.get(Math.floorMod(turn.getAndIncrement(), connections.size()));
+    private Pending start(
+            int command, int flags, long offset, long length, @Nullable ByteBuffer payload) {
+        // The caller may move the position of its own while it waits.
+        ByteBuffer bytes = payload == null ? null : payload.duplicate();
+        return new Replay(
+                connections,
+                connection -> connection.startRequest(command, flags, offset, length, bytes));
     }
 
-    /// The one place that hears of a lost connection. It gives up the others too: which of the
-    /// requests in flight the server has done is unknown, and so is whether a new connection would
-    /// reach the same server with the same bytes. A device that reconnects decides so here.
-    private void lose(BlockException cause) {
-        if (!failure.compareAndSet(null, cause)) {
-            return;
-        }
-        connections.forEach(connection -> connection.abort(cause));
-        onLoss.accept(cause);
-    }
-
-    /// Why the device failed, or null while it works.
+    /// Why the device failed for good, or null while it works or may work again.
     public @Nullable BlockException failure() {
-        return failure.get();
+        return connections.failure();
     }
 
     @Override
     public void abort(BlockException cause) {
-        failure.compareAndSet(null, cause);
-        connections.forEach(connection -> connection.abort(cause));
-    }
-
-    private void watchDeadlines() {
-        Duration period = options.requestDeadline().dividedBy(TICKS_PER_DEADLINE);
-        while (!closed && failure.get() == null) {
-            LockSupport.parkNanos(this, period.toNanos());
-            connections.forEach(connection -> connection.tick(TICKS_PER_DEADLINE));
-        }
+        connections.end(cause);
     }
 
     @Override
     public void close() {
-        // The watchdog outlives the goodbyes, which a server that stands still could block.
-        connections.forEach(NbdConnection::close);
-        closed = true;
-        LockSupport.unpark(watchdog);
+        connections.close();
     }
 }

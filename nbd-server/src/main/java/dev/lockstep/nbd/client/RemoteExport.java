@@ -27,6 +27,18 @@ public record RemoteExport(
 
     private static final int PREFERRED_BLOCK_DEFAULT = 4096;
 
+    /// The flags whose absence would be missed.
+    private static final int CAPABILITIES =
+            NbdProtocol.FLAG_SEND_FLUSH
+                    | NbdProtocol.FLAG_SEND_FUA
+                    | NbdProtocol.FLAG_SEND_TRIM
+                    | NbdProtocol.FLAG_SEND_WRITE_ZEROES
+                    | NbdProtocol.FLAG_SEND_DF
+                    | NbdProtocol.FLAG_CAN_MULTI_CONN
+                    | NbdProtocol.FLAG_SEND_CACHE
+                    | NbdProtocol.FLAG_SEND_FAST_ZERO
+                    | NbdProtocol.FLAG_BLOCK_STATUS_PAYLOAD;
+
     /// The longest range that the compact header of a request has room for.
     private static final long COMPACT_LENGTH_MAX = 0xffff_ffffL;
 
@@ -71,6 +83,34 @@ public record RemoteExport(
             }
         }
         return false;
+    }
+
+    /// Says what this export, met again, no longer is or has, or null if nothing.
+    @Nullable String lack(RemoteExport before) {
+        if (size != before.size) {
+            return "the export has %d bytes instead of %d".formatted(size, before.size);
+        }
+        int was = before.flags & CAPABILITIES;
+        boolean lostWriting =
+                has(NbdProtocol.FLAG_READ_ONLY) && !before.has(NbdProtocol.FLAG_READ_ONLY);
+        if ((was & flags) != was || lostWriting) {
+            return "the export can do less: its flags are 0x%x instead of 0x%x"
+                    .formatted(flags, before.flags);
+        }
+        if (minimumBlock() > before.minimumBlock() || payloadMax() < before.payloadMax()) {
+            return "the export takes fewer sizes of requests: %s instead of %s"
+                    .formatted(blockSizes, before.blockSizes);
+        }
+        if (headers.compareTo(before.headers) < 0) {
+            return "the server has only %s headers instead of %s"
+                    .formatted(headers, before.headers);
+        }
+        for (OptionReply.MetaContext context : before.contexts) {
+            if (contextId(context.name()) == null) {
+                return "the server no longer tells '%s'".formatted(context.name());
+            }
+        }
+        return null;
     }
 
     /// Says why a request must not be sent to this export, or null if it may.

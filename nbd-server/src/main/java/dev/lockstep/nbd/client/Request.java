@@ -38,8 +38,10 @@ final class Request implements Pending {
     /// How it ended.
     ///
     /// @param kind null for success
-    private record Outcome(@Nullable Kind kind, String reason, @Nullable Throwable cause) {
-        static final Outcome SUCCESS = new Outcome(null, "", null);
+    /// @param lost whether the connection ended before the server had answered
+    private record Outcome(
+            @Nullable Kind kind, String reason, @Nullable Throwable cause, boolean lost) {
+        static final Outcome SUCCESS = new Outcome(null, "", null, false);
     }
 
     final int command;
@@ -145,7 +147,30 @@ final class Request implements Pending {
     }
 
     void fail(Kind kind, String reason, @Nullable Throwable cause) {
-        settle(new Outcome(kind, reason, cause));
+        settle(new Outcome(kind, reason, cause, false));
+    }
+
+    /// Fails it because the connection has ended.
+    void lose(Kind kind, String reason, @Nullable Throwable cause) {
+        settle(new Outcome(kind, reason, cause, true));
+    }
+
+    /// Whether it failed because the connection had ended: if it was sent, the server may have done
+    /// it or not.
+    boolean isLost() {
+        Outcome how = outcome.get();
+        return how != null && how.lost();
+    }
+
+    /// Whether it may be sent again on another connection, see [Replay].
+    boolean isSafeToRepeat() {
+        return isLost() && (!changesData() || !wasSent() || connection.wasEndedByServer());
+    }
+
+    private boolean changesData() {
+        return command == NbdProtocol.CMD_WRITE
+                || command == NbdProtocol.CMD_WRITE_ZEROES
+                || command == NbdProtocol.CMD_TRIM;
     }
 
     private void settle(Outcome how) {
@@ -163,6 +188,12 @@ final class Request implements Pending {
             connection.retire(this);
             LockSupport.unpark(waiter);
         }
+    }
+
+    /// What the reply to a status request said of a context.
+    List<StatusExtent> said(String context) {
+        Integer id = connection.export().contextId(context);
+        return id == null ? List.of() : statuses.getOrDefault(id, List.of());
     }
 
     private boolean isDone() {

@@ -17,8 +17,8 @@ import java.nio.ByteBuffer;
 import java.util.HashMap;
 import java.util.Map;
 
-/// A server of one connection that does what a test tells it, however wrong. When the script has
-/// ended, it holds the connection open until the client hangs up.
+/// A server that does what a test tells it, however wrong: one script for each connection, in
+/// order. When a script has ended, its connection is held open until the client hangs up.
 final class FakeServer implements AutoCloseable {
     static final long SIZE = 1 << 20;
     static final int CONTEXT = 7;
@@ -30,9 +30,20 @@ final class FakeServer implements AutoCloseable {
         void run(Wire wire) throws IOException;
     }
 
-    FakeServer(Script script) throws IOException {
+    FakeServer(Script... scripts) throws IOException {
         listener = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
-        Thread.startVirtualThread(() -> serve(script));
+        Thread.startVirtualThread(() -> acceptAll(scripts));
+    }
+
+    private void acceptAll(Script... scripts) {
+        try {
+            for (Script script : scripts) {
+                Socket socket = listener.accept();
+                Thread.startVirtualThread(() -> serve(socket, script));
+            }
+        } catch (IOException _) {
+            // The test is over.
+        }
     }
 
     /// A server that negotiates well and then follows the script.
@@ -51,8 +62,8 @@ final class FakeServer implements AutoCloseable {
                 .withHeaders(HeaderStyle.STRUCTURED);
     }
 
-    private void serve(Script script) {
-        try (Socket socket = listener.accept()) {
+    private static void serve(Socket accepted, Script script) {
+        try (Socket socket = accepted) {
             socket.setTcpNoDelay(true);
             Wire wire = new Wire(socket);
             script.run(wire);
@@ -123,6 +134,10 @@ final class FakeServer implements AutoCloseable {
         }
 
         void handshake(boolean structured, int transmissionFlags) throws IOException {
+            handshake(structured, transmissionFlags, SIZE);
+        }
+
+        void handshake(boolean structured, int transmissionFlags, long size) throws IOException {
             greet();
             while (true) {
                 int option = option();
@@ -140,7 +155,7 @@ final class FakeServer implements AutoCloseable {
                         answer(option, new OptionReply.Ack());
                     }
                     default -> {
-                        answer(option, new OptionReply.InfoExport(SIZE, transmissionFlags));
+                        answer(option, new OptionReply.InfoExport(size, transmissionFlags));
                         answer(option, new OptionReply.Ack());
                         return;
                     }
