@@ -225,11 +225,15 @@ final class Connections {
     /// new connection would reach the same server with the same bytes. A server that breaks the
     /// protocol is not asked again.
     private void hear(int place, BlockException loss) {
-        if (!comesBack() || loss.getCause() instanceof ProtocolException) {
+        if (!comesBack() || isBreach(loss)) {
             fail(loss);
         } else {
             LockSupport.unpark(keepers.get(place));
         }
+    }
+
+    private static boolean isBreach(BlockException loss) {
+        return loss.getCause() instanceof ProtocolException;
     }
 
     /// Replaces the connection of one place whenever it is lost.
@@ -237,8 +241,8 @@ final class Connections {
         Duration pause = PAUSE_MIN;
         long since = System.nanoTime();
         while (!isOver()) {
-            NbdConnection connection = at(place);
-            if (!connection.isLost()) {
+            BlockException loss = at(place).loss();
+            if (loss == null || isBreach(loss)) {
                 LockSupport.park(this);
                 continue;
             }
@@ -249,7 +253,9 @@ final class Connections {
             pause = System.nanoTime() - since > PAUSE_MAX.toNanos() ? PAUSE_MIN : longer(pause);
             since = System.nanoTime();
             LockSupport.parkNanos(this, pause.toNanos());
-            replace(place);
+            if (!isOver()) {
+                replace(place);
+            }
         }
     }
 

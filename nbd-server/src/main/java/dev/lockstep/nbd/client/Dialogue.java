@@ -3,6 +3,7 @@ package dev.lockstep.nbd.client;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.nbd.Address;
+import dev.lockstep.nbd.HeaderStyle;
 import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.Option;
 import dev.lockstep.nbd.OptionCodec;
@@ -118,8 +119,7 @@ final class Dialogue {
 
     /// Agrees on the newest style of headers that both sides know, no newer than `newest`.
     HeaderStyle agreeOnHeaders(HeaderStyle newest) throws IOException {
-        if (newest == HeaderStyle.EXTENDED
-                && isAccepted(new Option.Unknown(NbdProtocol.OPT_EXTENDED_HEADERS))) {
+        if (newest == HeaderStyle.EXTENDED && isAccepted(new Option.ExtendedHeaders())) {
             return HeaderStyle.EXTENDED;
         }
         return newest != HeaderStyle.SIMPLE && isAccepted(new Option.StructuredReply())

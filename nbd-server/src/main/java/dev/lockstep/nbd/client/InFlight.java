@@ -27,6 +27,19 @@ final class InFlight {
     /// Gives the request a slot and its cookie; waits while there is none.
     void add(Request request) {
         free.acquireUninterruptibly();
+        place(request);
+    }
+
+    /// The same if there is a slot.
+    boolean tryAdd(Request request) {
+        boolean added = free.tryAcquire();
+        if (added) {
+            place(request);
+        }
+        return added;
+    }
+
+    private void place(Request request) {
         int number = sequence.getAndIncrement();
         int slot = Integer.remainderUnsigned(number, slots.length());
         while (true) {

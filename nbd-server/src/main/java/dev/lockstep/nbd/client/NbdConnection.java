@@ -3,6 +3,7 @@ package dev.lockstep.nbd.client;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Pending;
+import dev.lockstep.nbd.HeaderStyle;
 import dev.lockstep.nbd.NbdProtocol;
 
 import org.jspecify.annotations.Nullable;
@@ -192,15 +193,19 @@ public final class NbdConnection implements AutoCloseable {
             request.fail(Kind.INVALID, refusal, null);
             return request;
         }
-        request.bornTick = tick;
         inFlight.add(request);
+        send(request);
+        return request;
+    }
+
+    /// Sends what has a slot, by which it is also failed if the connection ends.
+    private void send(Request request) {
         BlockException lost = failure.get();
         if (lost == null) {
             outgoing.send(request, inFlight.count() == 1);
         } else {
             failAsLost(request, lost);
         }
-        return request;
     }
 
     private Request newRequest(
@@ -212,6 +217,7 @@ public final class NbdConnection implements AutoCloseable {
         Request request =
                 new Request(
                         this,
+                        tick,
                         command,
                         announced ? flags | NbdProtocol.CMD_FLAG_PAYLOAD_LEN : flags,
                         offset,
@@ -246,9 +252,8 @@ public final class NbdConnection implements AutoCloseable {
                         : "the connection was lost: " + Connecting.words(cause);
         BlockException loss =
                 new BlockException(Kind.GONE, "%s: %s".formatted(description(), why), cause);
-        if (cause instanceof ServerShutdown && failure.get() == null) {
-            // It has no slot, since all of them may be taken by what the server will not answer.
-            outgoing.send(newRequest(NbdProtocol.CMD_DISC, 0, 0, 0, null), true);
+        if (cause instanceof ServerShutdown) {
+            sayGoodbye();
         }
         if (end(loss)) {
             onLoss.accept(loss);
@@ -299,16 +304,25 @@ public final class NbdConnection implements AutoCloseable {
         return options.requestDeadline().toMillis() + " ms";
     }
 
+    /// Tells the server, unless it leaves so much unanswered that there is no slot for it.
+    private void sayGoodbye() {
+        Request goodbye = newRequest(NbdProtocol.CMD_DISC, 0, 0, 0, null);
+        if (!inFlight.tryAdd(goodbye)) {
+            return;
+        }
+        send(goodbye);
+        try {
+            goodbye.await();
+        } catch (BlockException _) {
+            // It was lost meanwhile, which is as good.
+        }
+    }
+
     /// Says goodbye and closes the socket. Nothing is in flight.
     @Override
     public void close() {
         if (failure.get() == null) {
-            Request goodbye = startRequest(NbdProtocol.CMD_DISC, 0, 0, 0, null);
-            try {
-                goodbye.await();
-            } catch (BlockException _) {
-                // It was lost meanwhile, which is as good.
-            }
+            sayGoodbye();
         }
         end(new BlockException(Kind.GONE, "it was closed"));
     }

@@ -1,5 +1,6 @@
 package dev.lockstep.nbd.client;
 
+import dev.lockstep.nbd.HeaderStyle;
 import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.OptionReply;
 

@@ -1,6 +1,7 @@
 package dev.lockstep.nbd.client;
 
 import dev.lockstep.nbd.Address;
+import dev.lockstep.nbd.HeaderStyle;
 import dev.lockstep.nbd.NbdUri;
 import dev.lockstep.nbd.tls.ClientTls;
 

@@ -60,7 +60,8 @@ final class Request implements Pending {
     /// Set before the request is published in its slot.
     long cookie;
 
-    int bornTick;
+    /// When it was made, in the connection's time.
+    final int bornTick;
 
     /// What the reader has learnt so far; no other thread looks before the request is settled.
     @Nullable Coverage coverage;
@@ -76,12 +77,14 @@ final class Request implements Pending {
 
     Request(
             NbdConnection connection,
+            int bornTick,
             int command,
             int flags,
             long offset,
             long length,
             @Nullable ByteBuffer payload) {
         this.connection = connection;
+        this.bornTick = bornTick;
         this.command = command;
         this.flags = flags;
         this.offset = offset;

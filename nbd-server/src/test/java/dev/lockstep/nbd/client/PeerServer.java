@@ -132,8 +132,7 @@ final class PeerServer implements AutoCloseable {
                         "exportname = " + disk,
                         String.join("\n", settings)));
         return new PeerServer(
-                List.of(
-                        "nbd-server", "-C", config.toString(), PID_FILE_OPTION, config + ".pid"),
+                List.of("nbd-server", "-C", config.toString(), PID_FILE_OPTION, config + ".pid"),
                 new NbdUri(address, "disk"),
                 Files.createTempFile(folder, "peer", ".log"));
     }

@@ -2,6 +2,7 @@ package dev.lockstep.nbd.client;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -85,7 +86,7 @@ class ReconnectTest {
             byte[] bytes = new byte[4096];
             Arrays.fill(bytes, (byte) 7);
             Pending write = device.startWrite(512, ByteBuffer.wrap(bytes), WriteFlag.NONE);
-            AtomicReference<BlockException> outcome = new AtomicReference<>();
+            AtomicReference<@Nullable BlockException> outcome = new AtomicReference<>();
             Thread waiter = Thread.startVirtualThread(() -> outcome.set(outcome(write)));
             Awaitility.await().until(() -> waiter.getState() == Thread.State.TIMED_WAITING);
             server.restart();
@@ -305,9 +306,8 @@ class ReconnectTest {
                                 wire.handshake(true, FLAGS);
                                 wire.hangUp();
                             })) {
-                RemoteDevice device =
-                        RemoteDevice.open(server.options().withReconnectDelay(LONG));
-                AtomicReference<BlockException> outcome = new AtomicReference<>();
+                RemoteDevice device = RemoteDevice.open(server.options().withReconnectDelay(LONG));
+                AtomicReference<@Nullable BlockException> outcome = new AtomicReference<>();
                 Pending flush = device.startFlush();
                 Thread waiter = Thread.startVirtualThread(() -> outcome.set(outcome(flush)));
                 Awaitility.await().until(() -> waiter.getState() == Thread.State.TIMED_WAITING);
@@ -317,7 +317,8 @@ class ReconnectTest {
                     device.close();
                 }
                 waiter.join();
-                assertEquals(Kind.GONE, outcome.get().kind());
+                BlockException gone = assertInstanceOf(BlockException.class, outcome.get());
+                assertEquals(Kind.GONE, gone.kind());
             }
         }
     }
@@ -353,7 +354,7 @@ class ReconnectTest {
         try (RemoteDevice device = RemoteDevice.open(options)) {
             ModelLoad load = new ModelLoad(new Gate(device), 16, seed);
             for (int kill = 0; kill < 5; kill++) {
-                load.awaitRequests(200);
+                load.awaitRequests(100);
                 server.kill();
                 server.restart();
             }

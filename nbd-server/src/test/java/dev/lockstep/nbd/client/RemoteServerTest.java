@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.WriteFlag;
+import dev.lockstep.nbd.HeaderStyle;
 import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.OptionReply;
 
