@@ -4,7 +4,9 @@ import dev.lockstep.colo.machine.FailoverTo;
 import dev.lockstep.colo.machine.OnPeerLoss;
 import dev.lockstep.colo.machine.SyncMode;
 import dev.lockstep.nbd.Address;
+import dev.lockstep.nbd.Degradation;
 import dev.lockstep.nbd.NbdUri;
+import dev.lockstep.nbd.server.ServerFault;
 
 import picocli.CommandLine;
 import picocli.CommandLine.TypeConversionException;
@@ -32,6 +34,10 @@ final class Converters {
 
     static void register(CommandLine commandLine) {
         commandLine.registerConverter(Address.class, text -> refusing(text, Address::parse));
+        commandLine.registerConverter(
+                Degradation.class, text -> refusing(text, Degradation::parse));
+        commandLine.registerConverter(
+                ServerFault.class, text -> refusing(text, ServerFault::parse));
         commandLine.registerConverter(NbdUri.class, text -> refusing(text, NbdUri::parse));
         commandLine.registerConverter(Path.class, text -> refusing(text, Converters::path));
         commandLine.registerConverter(Bytes.class, text -> refusing(text, Converters::bytes));

@@ -51,7 +51,10 @@ import java.util.function.Supplier;
             "Examples:",
             "  lockstep nbd -f raw disk.raw                       one client, on TCP port 10809",
             "  lockstep nbd -f raw -t -e 0 -k /tmp/d.sock d.raw   many clients, until it is stopped",
-            "  lockstep nbd -f raw -r -t -x data -b 127.0.0.1 -p 0 /dev/vdb"
+            "  lockstep nbd -f raw -r -t -x data -b 127.0.0.1 -p 0 /dev/vdb",
+            "  lockstep nbd -f raw --degrade no-structured,no-zeroes d.raw    as an old server",
+            "  lockstep nbd -f raw --fault write@1M+64k,nth=3,error=EIO d.raw",
+            "  lockstep nbd -f raw -t --fault any,p=0.01,seed=7,drop d.raw    lost connections"
         })
 final class NbdCommand implements Callable<Integer> {
     private static final int PORT_DEFAULT = 10809;
@@ -126,6 +129,7 @@ final class NbdCommand implements Callable<Integer> {
     }
 
     @Mixin private Listening listening = new Listening();
+    @Mixin private ClientTesting clientTesting = new ClientTesting();
 
     @Option(
             names = {"-f", "--format"},
@@ -193,7 +197,7 @@ final class NbdCommand implements Callable<Integer> {
             throw new UsageError("the format '%s' is not supported yet: raw is".formatted(format));
         }
         Address address = checked(listening::address);
-        ServerOptions options = listening.options();
+        ServerOptions options = clientTesting.applyTo(listening.options());
         return ServerProcess.run(spec.qualifiedName(), () -> start(address, options));
     }
 
@@ -202,6 +206,7 @@ final class NbdCommand implements Callable<Integer> {
         Gate root = root(image);
         Export export = checked(() -> new Export(name, description, root));
         NbdServer server = NbdServer.start(Exports.of(export), options);
+        clientTesting.inject(server);
         Address bound = server.listen(address);
         if (pidFile != null) {
             Files.writeString(pidFile, ProcessHandle.current().pid() + "\n");
