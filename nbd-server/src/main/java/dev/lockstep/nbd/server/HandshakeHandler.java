@@ -177,6 +177,8 @@ final class HandshakeHandler extends ByteToMessageDecoder {
             TransmissionHandler next = new TransmissionHandler(connection, channel, transmission);
             if (channel.pipeline().get(SslHandler.class) == null) {
                 connection.receiver().use(next);
+            } else {
+                connection.receiver().useTls();
             }
             context.pipeline().replace(this, null, next);
             channel.config().setAutoRead(true);

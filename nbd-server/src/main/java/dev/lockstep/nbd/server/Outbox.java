@@ -7,6 +7,7 @@ import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
 import io.netty.channel.Channel;
 import io.netty.channel.ChannelFutureListener;
+import io.netty.channel.ChannelOutboundBuffer;
 import io.netty.channel.ChannelPromise;
 
 import org.jspecify.annotations.Nullable;
@@ -114,9 +115,12 @@ final class Outbox {
         }
         if (sent.bytes.refCnt() == 1) {
             buffers.giveBack(sent);
-            return;
+            if (isAllTaken()) {
+                return;
+            }
+        } else {
+            sent.bytes.release();
         }
-        sent.bytes.release();
         releases.hold(cost);
         backlog++;
         // Completed in order, so after the bytes before it.
@@ -126,6 +130,13 @@ final class Outbox {
                             backlog--;
                             releases.released(cost);
                         });
+    }
+
+    /// Whether the kernel has everything. Behind TLS that does not follow from having our buffer
+    /// back, since what waits for the kernel is another.
+    private boolean isAllTaken() {
+        ChannelOutboundBuffer waiting = channel.unsafe().outboundBuffer();
+        return waiting == null || waiting.isEmpty();
     }
 
     /// Whether the client does not read its replies as fast as it asks.

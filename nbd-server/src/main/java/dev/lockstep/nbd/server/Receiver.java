@@ -23,12 +23,21 @@ final class Receiver implements RecvByteBufAllocator, RecvByteBufAllocator.Exten
     /// Enough for the options that clients send in one piece.
     private static final int HANDSHAKE_BYTES = 1 << 10;
 
+    /// Four records of TLS, with room for what their headers take.
+    private static final int TLS_BYTES = (64 << 10) + 1024;
+
     private @Nullable Source source;
+    private int bytes = HANDSHAKE_BYTES;
     private int attempted;
     private int last;
 
     void use(Source newSource) {
         source = newSource;
+    }
+
+    /// Whole records of TLS are read, and decrypted elsewhere.
+    void useTls() {
+        bytes = TLS_BYTES;
     }
 
     @Override
@@ -39,12 +48,12 @@ final class Receiver implements RecvByteBufAllocator, RecvByteBufAllocator.Exten
     @Override
     public ByteBuf allocate(ByteBufAllocator allocator) {
         Source current = source;
-        return current != null ? current.nextInput() : allocator.ioBuffer(HANDSHAKE_BYTES);
+        return current != null ? current.nextInput() : allocator.ioBuffer(bytes);
     }
 
     @Override
     public int guess() {
-        return HANDSHAKE_BYTES;
+        return bytes;
     }
 
     @Override

@@ -7,8 +7,9 @@ import java.security.PrivateKey;
 import java.security.PublicKey;
 import java.security.Signature;
 import java.security.cert.X509Certificate;
+import java.security.interfaces.RSAKey;
 
-/// Whether a private key is that of a certificate: what the one signs the other verifies.
+/// Whether a private key is that of a certificate.
 final class KeyPairs {
     private static final byte[] SAMPLE = {1, 2, 3};
 
@@ -35,20 +36,17 @@ final class KeyPairs {
         if (!open.getAlgorithm().equals(secret.getAlgorithm())) {
             return false;
         }
-        Signature signature = Signature.getInstance(algorithm(secret));
+        if (open instanceof RSAKey one && secret instanceof RSAKey other) {
+            return one.getModulus().equals(other.getModulus());
+        }
+        Signature signature =
+                Signature.getInstance(
+                        secret.getAlgorithm().equals("EC") ? "SHA256withECDSA" : "EdDSA");
         signature.initSign(secret);
         signature.update(SAMPLE);
         byte[] signed = signature.sign();
         signature.initVerify(open);
         signature.update(SAMPLE);
         return signature.verify(signed);
-    }
-
-    private static String algorithm(PrivateKey key) {
-        return switch (key.getAlgorithm()) {
-            case "EC" -> "SHA256withECDSA";
-            case "RSA" -> "SHA256withRSA";
-            default -> key.getAlgorithm();
-        };
     }
 }

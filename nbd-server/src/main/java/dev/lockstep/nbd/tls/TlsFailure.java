@@ -7,9 +7,13 @@ import java.security.cert.CertPathValidatorException;
 import java.security.cert.CertificateExpiredException;
 import java.security.cert.CertificateNotYetValidException;
 import java.security.cert.CertificateRevokedException;
+import java.security.cert.PKIXReason;
 
 /// Why a handshake failed, in words for people.
 public final class TlsFailure {
+    private static final String STRANGER =
+            "the certificate is not signed by an authority that is trusted here";
+
     private TlsFailure() {}
 
     /// The innermost reason that people understand.
@@ -28,9 +32,10 @@ public final class TlsFailure {
                                         == CertPathValidatorException.BasicReason
                                                 .UNDETERMINED_REVOCATION_STATUS ->
                                 "no list in ca-crl.pem says whether the certificate was revoked";
-                        case CertPathBuilderException e when e.getCause() == null ->
-                                "the certificate is not signed by an authority that is trusted"
-                                        + " here";
+                        case CertPathValidatorException e
+                                when e.getReason() == PKIXReason.NO_TRUST_ANCHOR ->
+                                STRANGER;
+                        case CertPathBuilderException e when e.getCause() == null -> STRANGER;
                         default -> cause.getMessage() == null ? words : cause.getMessage();
                     };
         }

@@ -102,6 +102,12 @@ public final class Authority {
                 command.toArray(String[]::new));
     }
 
+    /// The name in a certificate, as servers of ours know it.
+    public static String subject(Path certificate) throws IOException {
+        return DistinguishedName.format(
+                Pem.certificates(certificate).getFirst().getSubjectX500Principal());
+    }
+
     private void newKey(String end, String type) throws Exception {
         List<String> command =
                 new ArrayList<>(
@@ -139,12 +145,13 @@ public final class Authority {
         run(command);
     }
 
-    private static void run(List<String> command) throws Exception {
+    static void run(List<String> command) throws Exception {
         Process process;
         try {
             process = new ProcessBuilder(command).redirectErrorStream(true).start();
         } catch (IOException e) {
-            throw new IOException("certtool is missing: apt-get install gnutls-bin", e);
+            throw new IOException(
+                    command.getFirst() + " is missing: apt-get install gnutls-bin openssl", e);
         }
         String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         if (process.waitFor() != 0) {
