@@ -22,7 +22,9 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
+import java.util.Comparator;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -33,7 +35,8 @@ import java.util.concurrent.locks.LockSupport;
 ///
 /// Every server has `qmp_capabilities`, `query-version` and `query-commands`.
 public final class QmpServer implements AutoCloseable {
-    /// Clients at a time; a further one is hung up on. A pair needs two, people and scripts a few.
+    /// Clients at a time; a further one takes the place of one that has said nothing, or is hung up
+    /// on. A pair needs two, people and scripts a few.
     public static final int CONNECTIONS_MAX = 64;
 
     static final String NEGOTIATE = "qmp_capabilities";
@@ -233,7 +236,7 @@ public final class QmpServer implements AutoCloseable {
     }
 
     private void admit(SocketChannel channel) throws IOException {
-        if (connections.size() >= CONNECTIONS_MAX) {
+        if (connections.size() >= CONNECTIONS_MAX && !makeRoom()) {
             LOG.warn("a monitor client is turned away: {} are connected", CONNECTIONS_MAX);
             channel.close();
             return;
@@ -245,9 +248,20 @@ public final class QmpServer implements AutoCloseable {
         }
         long number = connectionNumber.incrementAndGet();
         String description = unix ? "unix client " + number : withoutHostName(remote);
-        ServerConnection connection = new ServerConnection(this, channel, description);
+        ServerConnection connection = new ServerConnection(this, channel, number, description);
         connections.add(connection);
         connection.start();
+    }
+
+    /// Drops the one that has said nothing for longest, so that whoever opens connections and
+    /// leaves them keeps nobody from the monitor.
+    private boolean makeRoom() {
+        Optional<ServerConnection> silent =
+                connections.stream()
+                        .filter(connection -> !connection.isNegotiated())
+                        .min(Comparator.comparingLong(ServerConnection::number));
+        silent.ifPresent(ServerConnection::disconnect);
+        return silent.isPresent();
     }
 
     /// A socket address that was not looked up is written with a slash before it.

@@ -26,6 +26,7 @@ final class ServerConnection implements Caller {
 
     private final QmpServer server;
     private final SocketChannel channel;
+    private final long number;
     private final String description;
     private final Outbox outbox;
 
@@ -36,9 +37,10 @@ final class ServerConnection implements Caller {
     private boolean gone;
     private volatile boolean negotiated;
 
-    ServerConnection(QmpServer server, SocketChannel channel, String description) {
+    ServerConnection(QmpServer server, SocketChannel channel, long number, String description) {
         this.server = server;
         this.channel = channel;
+        this.number = number;
         this.description = description;
         this.outbox = new Outbox(channel);
     }
@@ -46,6 +48,16 @@ final class ServerConnection implements Caller {
     void start() {
         Thread.ofPlatform().daemon().name("qmp-write " + description).start(this::write);
         Thread.ofPlatform().daemon().name("qmp-read " + description).start(this::read);
+    }
+
+    /// Counts the connections of a server.
+    long number() {
+        return number;
+    }
+
+    /// Whether it has proved to be a client, by ending the negotiation.
+    boolean isNegotiated() {
+        return negotiated;
     }
 
     @Override

@@ -311,7 +311,7 @@ class QmpServerTest {
         List<RawClient> clients = new ArrayList<>();
         try {
             for (int number = 0; number < QmpServer.CONNECTIONS_MAX; number++) {
-                clients.add(new RawClient(address));
+                clients.add(RawClient.negotiated(address));
             }
             assertThrows(IOException.class, () -> new RawClient(address));
             clients.removeLast().close();
@@ -319,6 +319,25 @@ class QmpServerTest {
             clients.add(RawClient.negotiated(address));
         } finally {
             for (RawClient client : clients) {
+                client.close();
+            }
+        }
+    }
+
+    @Test
+    void connections_that_say_nothing_keep_nobody_out() throws IOException {
+        List<RawClient> silent = new ArrayList<>();
+        try (RawClient first = RawClient.negotiated(address)) {
+            for (int number = 0; number < 3 * QmpServer.CONNECTIONS_MAX; number++) {
+                silent.add(new RawClient(address));
+            }
+            assertEchoes(first);
+            try (RawClient late = RawClient.negotiated(address)) {
+                assertEchoes(late);
+            }
+            assertTrue(server.connectionCount() <= QmpServer.CONNECTIONS_MAX);
+        } finally {
+            for (RawClient client : silent) {
                 client.close();
             }
         }

@@ -49,6 +49,17 @@ final class Fault implements AutoCloseable {
         }
     }
 
+    /// Returns once a call was hit.
+    void awaitHit() {
+        await().atMost(10, TimeUnit.SECONDS)
+                .pollInterval(5, TimeUnit.MILLISECONDS)
+                .until(
+                        () -> {
+                            String calls = Files.readString(log);
+                            return calls.contains("(DELAYED)") || calls.contains("(INJECTED)");
+                        });
+    }
+
     @Override
     public void close() {
         try {

@@ -11,6 +11,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -80,8 +82,40 @@ class PairBreakIT {
     }
 
     @Test
-    void a_failover_killed_while_it_commits_volatile_buffers_is_refused_on_restart() {
+    void a_primary_killed_in_the_middle_of_a_checkpoint_leaves_one_that_holds() throws Exception {
         Lockstep secondary = pair.startSecondary();
+        Lockstep primary = pair.startPrimary("--sync", "none");
+        Guest.run(primary.uri(), "write -P 1 0 1M");
+        pair.checkpoint();
+        Guest.run(primary.uri(), "write -P 2 0 1M");
+        long epoch = pair.secondaryStatus().get("epoch").asLong();
+        Thread checkpoint;
+        try (Fault slow = Fault.inject(secondary.pid(), pair.secondaryDisk, Fault.SYNCS, SLOW)) {
+            checkpoint = Thread.ofVirtual().start(this::checkpointThatMayFail);
+            slow.awaitHit();
+            primary.kill9();
+        }
+        checkpoint.join();
+        Pair.awaitState(pair.secondaryMonitor(), "degraded");
+        boolean happened = pair.secondaryStatus().get("epoch").asLong() > epoch;
+        Guest.run(secondary.uri(), "read -P " + (happened ? 2 : 1) + " 0 1M");
+        assertSays(Lockstep.run(pair.primaryCommand()), "--sync full");
+        Lockstep restarted = pair.startPrimary("--sync", "full");
+        Guest.run(restarted.uri(), "read -P 2 0 1M");
+        Pair.awaitState(pair.primaryMonitor(), "running");
+        assertDisksEqualAfterCheckpoint();
+    }
+
+    private void checkpointThatMayFail() {
+        Lockstep.run("colo", "checkpoint", "--monitor", pair.primaryMonitor());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"ram", "folder"})
+    void a_failover_killed_while_it_commits_is_refused_on_restart_and_can_be_overwritten(
+            String place) throws IOException {
+        String buffers = place.equals("ram") ? place : folder.resolve(place).toString();
+        Lockstep secondary = pair.startSecondary("--buffers", buffers);
         Lockstep primary = pair.startPrimary("--sync", "none");
         Guest.run(primary.uri(), "write -P 1 0 1M");
         pair.checkpoint();
@@ -94,7 +128,14 @@ class PairBreakIT {
             Guest.run(secondary.uri(), "read -P 1 0 1M");
             secondary.kill9();
         }
-        assertSays(Lockstep.run(pair.secondaryCommand()), "failover was interrupted");
+        String[] again = pair.secondaryCommand("--buffers", buffers);
+        assertSays(Lockstep.run(again), "failover was interrupted");
+        pair.startSecondary("--buffers", buffers, "--force");
+        Pair.awaitState(pair.secondaryMonitor(), "inconsistent");
+        Lockstep restarted = pair.startPrimary("--sync", "full");
+        Guest.run(restarted.uri(), "read -P 2 0 1M");
+        Pair.awaitState(pair.primaryMonitor(), "running");
+        assertDisksEqualAfterCheckpoint();
     }
 
     @Test
