@@ -59,10 +59,11 @@ final class RequestRules {
     }
 
     /// How many bytes follow the header; more than fits a signed long is negative. With extended
-    /// headers a flag tells, even for a command that takes no payload.
+    /// headers a flag tells, even for a command that takes no payload. A write has a payload
+    /// without the flag too: QEMU 10 leaves it out.
     long payloadBytes(RequestHeader header) {
         boolean follows =
-                extended ? (header.flags & CMD_FLAG_PAYLOAD_LEN) != 0 : header.type == CMD_WRITE;
+                header.type == CMD_WRITE || extended && (header.flags & CMD_FLAG_PAYLOAD_LEN) != 0;
         return follows ? header.length : 0;
     }
 
@@ -83,9 +84,6 @@ final class RequestRules {
             return NbdProtocol.EPERM;
         }
         if ((flagNeeded(type) & ~offered) != 0) {
-            return NbdProtocol.EINVAL;
-        }
-        if (extended && type == CMD_WRITE && (header.flags & CMD_FLAG_PAYLOAD_LEN) == 0) {
             return NbdProtocol.EINVAL;
         }
         if (type == CMD_BLOCK_STATUS && contexts.isEmpty()) {

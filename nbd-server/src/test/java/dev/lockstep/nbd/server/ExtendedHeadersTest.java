@@ -104,11 +104,16 @@ class ExtendedHeadersTest {
         }
     }
 
+    /// The specification demands the flag of clients, and QEMU 10 leaves it out.
     @Test
-    void a_write_without_the_payload_flag_is_invalid_and_has_no_payload() throws IOException {
+    void a_write_without_the_payload_flag_has_its_payload_all_the_same() throws IOException {
         try (RawClient client = RawClient.extended(address, "disk")) {
             client.send(RawClient.extendedHeader(0, NbdProtocol.CMD_WRITE, 1, 0, 4096));
-            assertError(NbdProtocol.EINVAL, client.extendedChunk());
+            client.send(ByteBuffer.allocate(4096));
+            assertDone(client.extendedChunk(), 1, 0);
+            client.send(RawClient.extendedHeader(0, NbdProtocol.CMD_WRITE, 3, SIZE, 4096));
+            client.send(ByteBuffer.allocate(4096));
+            assertError(NbdProtocol.ENOSPC, client.extendedChunk());
             client.send(RawClient.extendedHeader(0, NbdProtocol.CMD_FLUSH, 2, 0, 0));
             assertDone(client.extendedChunk(), 2, 0);
         }
