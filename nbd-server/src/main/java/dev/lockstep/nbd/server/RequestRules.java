@@ -63,7 +63,8 @@ final class RequestRules {
     /// without the flag too: QEMU 10 leaves it out.
     long payloadBytes(RequestHeader header) {
         boolean follows =
-                header.type == CMD_WRITE || extended && (header.flags & CMD_FLAG_PAYLOAD_LEN) != 0;
+                header.type == CMD_WRITE
+                        || (extended && (header.flags & CMD_FLAG_PAYLOAD_LEN) != 0);
         return follows ? header.length : 0;
     }
 
