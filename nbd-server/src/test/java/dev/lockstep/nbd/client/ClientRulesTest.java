@@ -12,6 +12,7 @@ import dev.lockstep.block.Extent;
 import dev.lockstep.block.Pending;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.nbd.HeaderStyle;
 import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.OptionReply;
 import dev.lockstep.nbd.client.FakeServer.Received;
