@@ -90,6 +90,11 @@ public sealed interface Address {
         }
     }
 
+    /// Returns a free TCP port that only this host reaches.
+    static Address loopback() {
+        return new Tcp("127.0.0.1", 0);
+    }
+
     /// Reads an address as a person writes it.
     ///
     /// @throws IllegalArgumentException if it is none, with one sentence that says what is expected

@@ -1,5 +1,6 @@
 package dev.lockstep.nbd;
 
+import dev.lockstep.block.BlockDevice;
 import dev.lockstep.block.Capabilities;
 import dev.lockstep.block.graph.Gate;
 
@@ -50,6 +51,11 @@ public record Export(
     /// An export without a description.
     public Export(String name, Gate root) {
         this(name, "", root);
+    }
+
+    /// An export of a device, behind a gate of its own.
+    public Export(String name, BlockDevice device) {
+        this(name, new Gate(device));
     }
 
     /// The same for clients that use TLS alone.

@@ -11,7 +11,7 @@ import java.util.stream.Stream;
 public final class Sources {
     /// In the order in which they may depend on each other: a module may use those before it.
     public static final List<String> MODULES =
-            List.of("tidy", "block-core", "nbd-server", "colo", "it");
+            List.of("tidy", "block-core", "nbd-server", "nbd-junit", "colo", "it");
 
     private Sources() {}
 

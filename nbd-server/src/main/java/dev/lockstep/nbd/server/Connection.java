@@ -63,6 +63,7 @@ final class Connection {
     /// Hangs up because of what the peer did.
     void drop(String reason) {
         LOG.debug("{}: dropped: {}", this, reason);
+        server.complain(this + ": " + reason);
         channel.close();
     }
 

@@ -3,6 +3,7 @@ package dev.lockstep.nbd.server;
 import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.Export;
 import dev.lockstep.nbd.Exports;
+import dev.lockstep.nbd.NbdUri;
 
 import io.netty.channel.Channel;
 import io.netty.channel.ChannelFuture;
@@ -23,8 +24,10 @@ import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.Condition;
@@ -34,21 +37,40 @@ import java.util.function.Consumer;
 /// An NBD server: serves [Exports] on any number of addresses. All methods may be called from any
 /// thread but an event loop's.
 ///
+/// The shortest one, ready for any client of this host in a few milliseconds:
+///
 /// ```java
-/// Gate disk = new Gate(device);
-/// try (NbdServer server = NbdServer.start(Exports.of(new Export("disk", disk)))) {
-///     Address bound = server.listen(Address.parse("127.0.0.1:0"));
-///     ...
+/// Export disk = new Export("disk", new MemoryDevice(1 << 20));
+/// try (NbdServer server = NbdServer.serve(disk)) {
+///     NbdUri uri = server.uri(disk); // nbd://127.0.0.1:40123/disk
+///     assertEquals(1 << 20, RemoteDevice.open(RemoteOptions.of(uri)).size());
+/// }
+/// ```
+///
+/// One on several addresses, whose clients find less than today's protocol and the odd error:
+///
+/// ```java
+/// Export disk = new Export("disk", "words for people", Gate.readOnly(new MemoryDevice(1 << 20)));
+/// ServerOptions options = ServerOptions.DEFAULT.without(Set.of(Degradation.NO_STRUCTURED));
+/// try (NbdServer server = NbdServer.start(Exports.of(disk), options)) {
+///     server.listen(Address.loopback());
+///     server.listen(new Address.Unix(folder.resolve("nbd.sock")));
+///     InjectedFault fault = server.inject(ServerFault.parse("read@4k+4k,nth=2,error=EIO"));
+///     assertEquals(0, fault.hits());
 /// }
 /// ```
 public final class NbdServer implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(NbdServer.class);
+
+    /// Enough to tell what is wrong with a client; a hostile one does not make them grow.
+    private static final int COMPLAINTS_MAX = 100;
 
     private final Exports exports;
     private final ServerOptions options;
     private final Transport transport;
     private final AtomicLong heldBytes = new AtomicLong();
     private final Faults faults = new Faults();
+    private final Queue<String> complaints = new ConcurrentLinkedQueue<>();
     private final Set<Connection> connections = ConcurrentHashMap.newKeySet();
 
     /// Guards: listeners, sockets, users, wasUsed, closing. Condition: `changed` wakes those who
@@ -79,6 +101,25 @@ public final class NbdServer implements AutoCloseable {
     /// Starts a server that listens nowhere yet.
     public static NbdServer start(Exports exports, ServerOptions options) {
         return new NbdServer(exports, options);
+    }
+
+    /// Starts a server that listens on a free TCP port, for this host only.
+    ///
+    /// @throws IOException if none is free
+    public static NbdServer serve(Export... exports) throws IOException {
+        NbdServer server = start(Exports.of(exports));
+        try {
+            server.listen(Address.loopback());
+            return server;
+        } catch (IOException e) {
+            server.closeNow();
+            throw e;
+        }
+    }
+
+    /// Where clients find an export: on the first address that this server listens on.
+    public NbdUri uri(Export export) {
+        return new NbdUri(addresses().getFirst(), export.name());
     }
 
     /// Listens on one more address. A socket file that no process listens on any more is replaced.
@@ -125,6 +166,17 @@ public final class NbdServer implements AutoCloseable {
     /// The clients of this moment, those in their handshake included.
     public List<ConnectionInfo> connections() {
         return connections.stream().map(Connection::info).toList();
+    }
+
+    /// What clients did so wrong that they were hung up on, a sentence each; the first hundred.
+    public List<String> complaints() {
+        return List.copyOf(complaints);
+    }
+
+    void complain(String complaint) {
+        if (complaints.size() < COMPLAINTS_MAX) {
+            complaints.add(complaint);
+        }
     }
 
     /// Makes something go wrong from now on.

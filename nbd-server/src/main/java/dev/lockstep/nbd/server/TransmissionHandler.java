@@ -394,7 +394,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
             case ServerFault.Drop _ -> {
                 request.discard();
                 allowance.release(request.cost);
-                connection.drop("injected fault");
+                connection.close();
             }
             case ServerFault.Cut _, ServerFault.Corrupt _ ->
                     SpoiltReply.send(channel.pipeline().context(this), outbox, request, effect);

@@ -1,0 +1,5 @@
+/// The extension as its users use it, and the examples of the comments.
+@NullMarked
+package dev.lockstep.nbd.junit;
+
+import org.jspecify.annotations.NullMarked;
