@@ -1,31 +1,18 @@
 package dev.lockstep.block.open;
 
 import dev.lockstep.block.BlockException;
-import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.file.CacheMode;
 import dev.lockstep.block.open.Inherited.DetectZeroes;
 
-import org.jspecify.annotations.Nullable;
-
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
-import java.util.Set;
-import java.util.TreeSet;
-import java.util.stream.Collectors;
-import java.util.stream.Stream;
 
-/// The options of one node, as its driver takes them. Each key that was asked for counts as
-/// understood; [#finish] refuses the rest. Every error names the whole dotted key.
-public final class NodeOptions {
-    private final Options tree;
-    private final String prefix;
+/// The options of one node, as its driver takes them.
+public final class NodeOptions extends OptionReader {
     private final String driver;
     private final Common common;
     private final Registry.Reading reading;
     private final List<Edge> edges;
-    private final List<NodeOptions> groups = new ArrayList<>();
-    private final Set<String> understood = new TreeSet<>();
 
     /// What every device has.
     ///
@@ -55,134 +42,17 @@ public final class NodeOptions {
             Registry.Reading reading,
             List<Edge> edges)
             throws BlockException {
-        this.tree = tree;
-        this.prefix = prefix;
+        super("the driver '%s'".formatted(driver), prefix, tree);
         this.driver = driver;
         this.reading = reading;
         this.edges = edges;
-        understood.add("driver");
+        String _ = textOrNull("driver");
         this.common = readCommon(inherited);
-    }
-
-    private NodeOptions(NodeOptions above, Options tree, String prefix) {
-        this.tree = tree;
-        this.prefix = prefix;
-        this.driver = above.driver;
-        this.common = above.common;
-        this.reading = above.reading;
-        this.edges = above.edges;
     }
 
     /// What every device has.
     public Common common() {
         return common;
-    }
-
-    /// Whether there is a value.
-    public boolean has(String key) {
-        return tree.values().containsKey(key);
-    }
-
-    /// A text that has to be there.
-    public String text(String key) throws BlockException {
-        String found = textOrNull(key);
-        if (found == null) {
-            throw invalid("the driver '%s' needs '%s'".formatted(driver, whole(key)));
-        }
-        return found;
-    }
-
-    /// A text, or null.
-    public @Nullable String textOrNull(String key) throws BlockException {
-        return switch (take(key)) {
-            case null -> null;
-            case Option.Text(String value) -> value;
-            case Option.Whole(long value) -> Long.toString(value);
-            case Option.Truth(boolean value) -> value ? "on" : "off";
-            case Option.Nothing _, Option.Items _, Options _ ->
-                    throw invalid("'%s' is one value".formatted(whole(key)));
-        };
-    }
-
-    /// A number of bytes, or the default.
-    public long bytes(String key, long otherwise) throws BlockException {
-        String text = textOrNull(key);
-        if (text == null) {
-            return otherwise;
-        }
-        try {
-            return ByteCount.parse(text);
-        } catch (IllegalArgumentException e) {
-            throw invalid("'%s': %s".formatted(whole(key), e.getMessage()));
-        }
-    }
-
-    /// A whole number between two others, or the default.
-    public long number(String key, long min, long max, long otherwise) throws BlockException {
-        String text = textOrNull(key);
-        if (text == null) {
-            return otherwise;
-        }
-        try {
-            long value = Long.parseLong(text);
-            if (value >= min && value <= max) {
-                return value;
-            }
-        } catch (NumberFormatException _) {
-            // Told below, together with what is out of range.
-        }
-        throw invalid(
-                "'%s' is '%s': write a number from %d to %d".formatted(whole(key), text, min, max));
-    }
-
-    /// A truth value, or the default.
-    public boolean truth(String key, boolean otherwise) throws BlockException {
-        String text = textOrNull(key);
-        return switch (text == null ? "" : text) {
-            case "on", "yes", "true", "y" -> true;
-            case "off", "no", "false", "n" -> false;
-            default -> {
-                if (text == null) {
-                    yield otherwise;
-                }
-                throw invalid("'%s' is '%s': write on or off".formatted(whole(key), text));
-            }
-        };
-    }
-
-    /// One of the constants of an enum, written as `read-only` is for `READ_ONLY`, or the default.
-    public <E extends Enum<E>> E choice(String key, Class<E> type, E otherwise)
-            throws BlockException {
-        String text = textOrNull(key);
-        if (text == null) {
-            return otherwise;
-        }
-        E[] constants = type.getEnumConstants();
-        for (E constant : constants) {
-            if (label(constant).equals(text)) {
-                return constant;
-            }
-        }
-        throw invalid(
-                "'%s' is '%s': write %s"
-                        .formatted(
-                                whole(key),
-                                text,
-                                Stream.of(constants)
-                                        .map(NodeOptions::label)
-                                        .collect(Collectors.joining(" or "))));
-    }
-
-    /// A group of options that is no node: `server` in `server.host`. Empty if there is none.
-    public NodeOptions group(String key) throws BlockException {
-        Option found = take(key);
-        if (found != null && !(found instanceof Options)) {
-            throw invalid("'%s' is a group: write '%s.NAME'".formatted(whole(key), whole(key)));
-        }
-        Options inner = found instanceof Options options ? options : Options.EMPTY;
-        NodeOptions group = new NodeOptions(this, inner, whole(key) + ".");
-        groups.add(group);
-        return group;
     }
 
     /// A child that has to be there.
@@ -208,35 +78,6 @@ public final class NodeOptions {
             made.add(edge(one, whole(key) + "." + made.size()));
         }
         return made;
-    }
-
-    /// A failure that says what is wrong with these options.
-    public BlockException invalid(String sentence) {
-        return new BlockException(Kind.INVALID, sentence);
-    }
-
-    /// The whole dotted name of a key.
-    public String whole(String key) {
-        return prefix + key;
-    }
-
-    /// Refuses every key that nobody asked for.
-    void finish() throws BlockException {
-        for (String key : tree.values().keySet()) {
-            if (!understood.contains(key)) {
-                throw invalid(
-                        "the driver '%s' does not know the option '%s'"
-                                .formatted(driver, whole(key)));
-            }
-        }
-        for (NodeOptions group : groups) {
-            group.finish();
-        }
-    }
-
-    private @Nullable Option take(String key) {
-        understood.add(key);
-        return tree.values().get(key);
     }
 
     private Edge edge(Option value, String path) throws BlockException {
@@ -270,7 +111,7 @@ public final class NodeOptions {
 
     private Common readCommon(Inherited inherited) throws BlockException {
         String nodeName = textOrNull("node-name");
-        NodeOptions cache = group("cache");
+        OptionReader cache = group("cache");
         boolean unmap =
                 switch (textOrNull("discard")) {
                     case null -> inherited.unmap();
@@ -294,9 +135,5 @@ public final class NodeOptions {
                         truth("force-share", inherited.forceShare()),
                         unmap,
                         detect));
-    }
-
-    private static String label(Enum<?> constant) {
-        return constant.name().toLowerCase(Locale.ROOT).replace('_', '-');
     }
 }
