@@ -5,6 +5,7 @@ import dev.lockstep.nbd.Export;
 import dev.lockstep.nbd.Exports;
 import dev.lockstep.nbd.NbdUri;
 
+import io.netty.bootstrap.ServerBootstrap;
 import io.netty.channel.Channel;
 import io.netty.channel.ChannelFuture;
 import io.netty.channel.ChannelHandlerContext;
@@ -85,7 +86,8 @@ public final class NbdServer implements AutoCloseable {
     private boolean closing;
 
     /// @param address as it is bound, with the port that was chosen
-    private record Listener(Address address, Channel channel) {}
+    /// @param own whether the file of a Unix socket was made here, and is removed here
+    private record Listener(Address address, Channel channel, boolean own) {}
 
     private NbdServer(Exports exports, ServerOptions options) {
         this.exports = exports;
@@ -131,10 +133,7 @@ public final class NbdServer implements AutoCloseable {
             removeStale(address, path);
         }
         ChannelFuture bound =
-                transport
-                        .bootstrap(address)
-                        .handler(new Acceptor())
-                        .childHandler(new Starter())
+                accepting(transport.bootstrap(address))
                         .bind(transport.socketAddress(address))
                         .awaitUninterruptibly();
         if (!bound.isSuccess()) {
@@ -142,15 +141,56 @@ public final class NbdServer implements AutoCloseable {
                     "cannot listen on %s: %s".formatted(address, bound.cause().getMessage()),
                     bound.cause());
         }
-        Address actual = actual(address, bound.channel());
+        return add(actual(address, bound.channel()), bound.channel(), true);
+    }
+
+    /// Listens on a socket that listens already, which was handed to this process as a descriptor
+    /// and is closed with the server. Its file, if it has one, belongs to whoever made it.
+    ///
+    /// @return where it listens
+    /// @throws IOException if the descriptor is no socket that listens
+    public Address adopt(int fd) throws IOException {
+        boolean unix = InheritedSockets.isUnix(fd);
+        InheritedSockets.makeNonBlocking(fd);
+        ChannelFuture adopted =
+                accepting(transport.bootstrapListening(fd, unix)).register().awaitUninterruptibly();
+        if (!adopted.isSuccess()) {
+            throw new IOException(
+                    "cannot listen on descriptor %d: %s"
+                            .formatted(fd, adopted.cause().getMessage()),
+                    adopted.cause());
+        }
+        return add(InheritedSockets.address(fd, unix), adopted.channel(), false);
+    }
+
+    /// Serves one client on a socket that is connected already, which was handed to this process as
+    /// a descriptor, and returns when it has gone.
+    ///
+    /// @throws IOException if the descriptor is no socket
+    public void serve(int fd) throws IOException, InterruptedException {
+        boolean unix = InheritedSockets.isUnix(fd);
+        InheritedSockets.makeNonBlocking(fd);
+        Channel channel = transport.connected(fd, unix);
+        channel.pipeline().addLast(new Starter());
+        boolean _ = socketOpened();
+        channel.closeFuture().addListener(_ -> socketClosed());
+        ChannelFuture _ = transport.loops().register(channel);
+        channel.closeFuture().await();
+    }
+
+    private ServerBootstrap accepting(ServerBootstrap bootstrap) {
+        return bootstrap.handler(new Acceptor()).childHandler(new Starter());
+    }
+
+    private Address add(Address address, Channel channel, boolean own) {
         lock.lock();
         try {
-            listeners.add(new Listener(actual, bound.channel()));
+            listeners.add(new Listener(address, channel, own));
             updateAccepting();
         } finally {
             lock.unlock();
         }
-        return actual;
+        return address;
     }
 
     /// Where this server listens.
@@ -271,7 +311,7 @@ public final class NbdServer implements AutoCloseable {
         }
         for (Listener listener : closed) {
             listener.channel.close().awaitUninterruptibly();
-            if (listener.address instanceof Address.Unix(Path path)) {
+            if (listener.own && listener.address instanceof Address.Unix(Path path)) {
                 remove(path);
             }
         }

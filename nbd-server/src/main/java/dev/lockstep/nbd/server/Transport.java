@@ -4,15 +4,18 @@ import dev.lockstep.nbd.Address;
 
 import io.netty.bootstrap.ServerBootstrap;
 import io.netty.buffer.PooledByteBufAllocator;
+import io.netty.channel.Channel;
 import io.netty.channel.ChannelOption;
 import io.netty.channel.EventLoopGroup;
 import io.netty.channel.IoHandlerFactory;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.ServerChannel;
 import io.netty.channel.epoll.Epoll;
+import io.netty.channel.epoll.EpollDomainSocketChannel;
 import io.netty.channel.epoll.EpollIoHandler;
 import io.netty.channel.epoll.EpollServerDomainSocketChannel;
 import io.netty.channel.epoll.EpollServerSocketChannel;
+import io.netty.channel.epoll.EpollSocketChannel;
 import io.netty.channel.nio.NioIoHandler;
 import io.netty.channel.socket.nio.NioServerDomainSocketChannel;
 import io.netty.channel.socket.nio.NioServerSocketChannel;
@@ -20,6 +23,7 @@ import io.netty.channel.unix.DomainSocketAddress;
 import io.netty.util.ResourceLeakDetector;
 import io.netty.util.concurrent.DefaultThreadFactory;
 
+import java.io.IOException;
 import java.net.SocketAddress;
 
 /// What differs between epoll, which Linux has, and NIO, which every platform has.
@@ -72,24 +76,58 @@ final class Transport {
 
     /// A bootstrap for listening on this kind of address.
     ServerBootstrap bootstrap(Address address) {
-        ServerBootstrap bootstrap =
-                new ServerBootstrap()
-                        .group(loops)
-                        .channel(channelType(address))
-                        .childOption(ChannelOption.ALLOCATOR, ALLOCATOR)
-                        .childOption(ChannelOption.ALLOW_HALF_CLOSURE, true);
-        return switch (address) {
-            // TCP sizes its buffer by itself; a Unix socket keeps the system's default, of which
-            // this
-            // makes the most it allows.
-            case Address.Unix _ ->
-                    bootstrap.childOption(ChannelOption.SO_SNDBUF, SEND_BUFFER_BYTES);
-            case Address.Tcp _ ->
-                    bootstrap
-                            .option(ChannelOption.SO_REUSEADDR, true)
-                            .childOption(ChannelOption.TCP_NODELAY, true)
-                            .childOption(ChannelOption.SO_KEEPALIVE, true);
-        };
+        boolean unix = address instanceof Address.Unix;
+        return bootstrap(unix).channel(channelType(unix));
+    }
+
+    /// A bootstrap for a socket that listens already.
+    ServerBootstrap bootstrapListening(int fd, boolean unix) throws IOException {
+        requireEpoll();
+        return bootstrap(unix)
+                .channelFactory(
+                        () ->
+                                unix
+                                        ? new EpollServerDomainSocketChannel(fd, true)
+                                        : new EpollServerSocketChannel(fd));
+    }
+
+    /// A channel of a socket that is connected already.
+    Channel connected(int fd, boolean unix) throws IOException {
+        requireEpoll();
+        Channel channel = unix ? new EpollDomainSocketChannel(fd) : new EpollSocketChannel(fd);
+        connectedOptions(unix, channel.config()::setOption);
+        return channel;
+    }
+
+    private ServerBootstrap bootstrap(boolean unix) {
+        ServerBootstrap bootstrap = new ServerBootstrap().group(loops);
+        connectedOptions(unix, bootstrap::childOption);
+        return unix ? bootstrap : bootstrap.option(ChannelOption.SO_REUSEADDR, true);
+    }
+
+    /// TCP sizes its buffer by itself; a Unix socket keeps the system's default, of which this
+    /// makes the most it allows.
+    private static void connectedOptions(boolean unix, OptionSink sink) {
+        sink.set(ChannelOption.ALLOCATOR, ALLOCATOR);
+        sink.set(ChannelOption.ALLOW_HALF_CLOSURE, true);
+        if (unix) {
+            sink.set(ChannelOption.SO_SNDBUF, SEND_BUFFER_BYTES);
+        } else {
+            sink.set(ChannelOption.TCP_NODELAY, true);
+            sink.set(ChannelOption.SO_KEEPALIVE, true);
+        }
+    }
+
+    /// A generic method cannot be a lambda's target, but a method reference's.
+    @FunctionalInterface
+    private interface OptionSink {
+        <T> void set(ChannelOption<T> option, T value);
+    }
+
+    private void requireEpoll() throws IOException {
+        if (!epoll) {
+            throw new IOException("sockets can only be handed in where there is epoll: on Linux");
+        }
     }
 
     /// The address in the form that the transport understands.
@@ -108,14 +146,12 @@ final class Transport {
                 : EpollIoHandler.newFactory(0, () -> new LoopPacing(options.spin()));
     }
 
-    private Class<? extends ServerChannel> channelType(Address address) {
-        return switch (address) {
-            case Address.Unix _ ->
-                    epoll
-                            ? EpollServerDomainSocketChannel.class
-                            : NioServerDomainSocketChannel.class;
-            case Address.Tcp _ ->
-                    epoll ? EpollServerSocketChannel.class : NioServerSocketChannel.class;
-        };
+    private Class<? extends ServerChannel> channelType(boolean unix) {
+        if (unix) {
+            return epoll
+                    ? EpollServerDomainSocketChannel.class
+                    : NioServerDomainSocketChannel.class;
+        }
+        return epoll ? EpollServerSocketChannel.class : NioServerSocketChannel.class;
     }
 }
