@@ -1,5 +1,6 @@
 package dev.lockstep.cli;
 
+import dev.lockstep.block.open.ByteCount;
 import dev.lockstep.colo.machine.FailoverTo;
 import dev.lockstep.colo.machine.OnPeerLoss;
 import dev.lockstep.colo.machine.SyncMode;
@@ -18,13 +19,11 @@ import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
-import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /// How the texts of a command line become values.
 final class Converters {
-    private static final Pattern BYTES = Pattern.compile("([0-9]{1,18})([kKmMgGtT]?)(?:i?[bB])?");
     private static final Pattern SECONDS = Pattern.compile("[0-9]{1,9}(\\.[0-9]{1,9})?");
 
     /// A number of bytes.
@@ -72,24 +71,7 @@ final class Converters {
     }
 
     static Bytes bytes(String text) {
-        Matcher matcher = BYTES.matcher(text);
-        if (!matcher.matches()) {
-            throw new IllegalArgumentException(
-                    "'%s' is no number of bytes: write 1048576, 1024K, 1M or 1G".formatted(text));
-        }
-        int shift =
-                switch (matcher.group(2).toUpperCase(Locale.ROOT)) {
-                    case "K" -> 10;
-                    case "M" -> 20;
-                    case "G" -> 30;
-                    case "T" -> 40;
-                    default -> 0;
-                };
-        long count = Long.parseLong(matcher.group(1));
-        if (count > Long.MAX_VALUE >> shift) {
-            throw new IllegalArgumentException("'%s' is more than 8 EiB".formatted(text));
-        }
-        return new Bytes(count << shift);
+        return new Bytes(ByteCount.parse(text));
     }
 
     static Duration seconds(String text) {

@@ -47,7 +47,9 @@ class CommandLineTest {
         assertEquals(1234, Converters.bytes("1234").count());
         assertEquals(8 << 10, Converters.bytes("8k").count());
         assertEquals(8L << 30, Converters.bytes("8GiB").count());
-        for (String wrong : List.of("", "-1", "1.5G", "1X", "99999999999999T")) {
+        assertEquals(3L << 29, Converters.bytes("1.5G").count());
+        assertEquals(512, Converters.bytes("0x200").count());
+        for (String wrong : List.of("", "-1", "1.5", "1X", "99999999999999T")) {
             assertThrows(IllegalArgumentException.class, () -> Converters.bytes(wrong), wrong);
         }
     }

@@ -1,0 +1,10 @@
+/// What people write for a disk, as a tree of [dev.lockstep.block.open.Options].
+///
+/// - [ImageText] reads the FILE of a command line: a path, `file:PATH`, a URI such as
+///   `nbd://host/export` or `null-co://`, `json:{...}`, or with `--image-opts` dotted options.
+/// - [KeyValues] reads `key=value,key.part=value`, where a comma in a value is written twice.
+/// - [JsonOptions] makes a tree of JSON.
+@NullMarked
+package dev.lockstep.image;
+
+import org.jspecify.annotations.NullMarked;
