@@ -85,6 +85,8 @@ public final class Main implements Callable<Integer> {
     /// Gives every command the options that all have.
     private static void configure(CommandLine commandLine) {
         CommandSpec spec = commandLine.getCommandSpec();
+        // As with qemu-nbd, the last of repeated options counts.
+        commandLine.setOverwrittenOptionsAllowed(spec.userObject() instanceof NbdCommand);
         spec.mixinStandardHelpOptions(true);
         spec.versionProvider(new Version());
         spec.usageMessage()

@@ -1,16 +1,13 @@
 package dev.lockstep.cli;
 
-import dev.lockstep.block.BlockDevice;
-import dev.lockstep.block.file.CacheMode;
-import dev.lockstep.block.file.FileDevice;
-import dev.lockstep.block.file.FileOptions;
-import dev.lockstep.block.filter.probe.ImageFormat;
-import dev.lockstep.block.filter.probe.ProbedDevice;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.Export;
 import dev.lockstep.nbd.Exports;
+import dev.lockstep.nbd.MetaContext;
 import dev.lockstep.nbd.NbdUri;
+import dev.lockstep.nbd.client.RemoteOptions;
+import dev.lockstep.nbd.client.RemoteServer;
 import dev.lockstep.nbd.server.NbdServer;
 import dev.lockstep.nbd.server.ServerOptions;
 
@@ -24,12 +21,11 @@ import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
 import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.Callable;
-import java.util.concurrent.CountDownLatch;
-import java.util.function.Supplier;
 
 /// `lockstep nbd`.
 @Command(
@@ -37,9 +33,15 @@ import java.util.function.Supplier;
         description = {
             "Serve a disk image or a block device over NBD, with qemu-nbd's options and defaults.",
             "",
-            "Once it listens it prints one line on standard output, 'ready: URI'. It ends when its"
-                    + " last client has left, or with -t when it is told to: SIGTERM and SIGINT"
-                    + " answer what is in flight, flush, and end it with status 0.",
+            "FILE is a path, a URI (nbd://HOST/EXPORT, nbd+unix:///EXPORT?socket=PATH, null-co://),"
+                    + " json:{...}, or with --image-opts a list of options. With -L and -d there is"
+                    + " no FILE but a server to ask, or a device to detach.",
+            "",
+            "Once it listens it prints one line on standard output, 'ready: URI', with more URIs"
+                    + " behind it if it listens on more addresses; with --fork, --stdio and"
+                    + " sockets that were handed in it prints nothing. It ends when its last client has left, or with -t when it"
+                    + " is told to: SIGTERM and SIGINT answer what is in flight, flush, and end it"
+                    + " with status 0.",
             "",
             "A write is durable once a later flush has been answered, with --cache=writethrough or"
                     + " directsync once it has been answered itself, with unsafe never. The image is"
@@ -52,140 +54,95 @@ import java.util.function.Supplier;
             "  lockstep nbd -f raw disk.raw                       one client, on TCP port 10809",
             "  lockstep nbd -f raw -t -e 0 -k /tmp/d.sock d.raw   many clients, until it is stopped",
             "  lockstep nbd -f raw -r -t -x data -b 127.0.0.1 -p 0 /dev/vdb",
+            "  lockstep nbd -L -k /tmp/d.sock                     what does a server export?",
+            "  nbdinfo -- [ lockstep nbd -f raw d.raw ]           a server of the client's own",
             "  lockstep nbd -f raw --degrade no-structured,no-zeroes d.raw    as an old server",
             "  lockstep nbd -f raw --fault write@1M+64k,nth=3,error=EIO d.raw",
             "  lockstep nbd -f raw -t --fault any,p=0.01,seed=7,drop d.raw    lost connections"
         })
 final class NbdCommand implements Callable<Integer> {
-    private static final int PORT_DEFAULT = 10809;
-
-    /// What `--discard` can say, in both of qemu-nbd's wordings.
-    private enum Discard {
-        IGNORE(FileOptions.Discard.IGNORE),
-        OFF(FileOptions.Discard.IGNORE),
-        UNMAP(FileOptions.Discard.UNMAP),
-        ON(FileOptions.Discard.UNMAP);
-
-        private final FileOptions.Discard meaning;
-
-        Discard(FileOptions.Discard meaning) {
-            this.meaning = meaning;
-        }
-    }
-
-    /// Where and to whom.
-    private static final class Listening {
-        @Option(
-                names = {"-k", "--socket"},
-                paramLabel = "SOCKET",
-                description = "Listen on this unix socket instead of on TCP.")
-        private @Nullable Path socket;
-
-        @Option(
-                names = {"-b", "--bind"},
-                paramLabel = "ADDR",
-                description = "Listen on this host's address. Default: " + Reachable.ANY_IPV4 + ".")
-        private @Nullable String host;
-
-        @Option(
-                names = {"-p", "--port"},
-                paramLabel = "PORT",
-                description = "Listen on this TCP port; 0 takes a free one. Default: 10809.")
-        private @Nullable Integer port;
-
-        @Option(
-                names = {"-e", "--shared"},
-                paramLabel = "NUM",
-                description =
-                        "Let so many clients in at a time, 0 for any number; more wait. Default: 1.")
-        private int shared = 1;
-
-        @Option(
-                names = {"-t", "--persistent"},
-                description = "Go on when the last client has left.")
-        private boolean persistent;
-
-        private Address address() {
-            if (socket == null) {
-                return new Address.Tcp(
-                        host == null ? Reachable.ANY_IPV4 : host,
-                        port == null ? PORT_DEFAULT : port);
-            }
-            if (host != null || port != null) {
-                throw new UsageError(
-                        "-k takes a unix socket, -b and -p TCP: give one or the other");
-            }
-            return new Address.Unix(socket);
-        }
-
-        private ServerOptions options() {
-            if (shared < 0) {
-                throw new UsageError("-e %d is less than no client".formatted(shared));
-            }
-            return ServerOptions.DEFAULT
-                    .withSpin(ServerOptions.SPIN_ALONE)
-                    .withMaxConnections(shared == 0 ? ServerOptions.CONNECTIONS_DEFAULT : shared);
-        }
-    }
-
-    @Mixin private Listening listening = new Listening();
-    @Mixin private ClientTesting clientTesting = new ClientTesting();
-
-    @Option(
-            names = {"-f", "--format"},
-            paramLabel = "FMT",
-            description =
-                    "The image's format; raw is the only one so far. Default: found out by looking,"
-                            + " with a warning.")
-    private @Nullable String format;
+    @Mixin private NbdListening listening = new NbdListening();
 
     @Option(
             names = {"-x", "--export-name"},
             paramLabel = "NAME",
             description = "The export's name. Default: the empty one.")
-    private String name = "";
+    private @Nullable String name;
 
     @Option(
             names = {"-D", "--description"},
             paramLabel = "TEXT",
             description = "Words for people who list the exports.")
-    private String description = "";
+    private @Nullable String description;
 
     @Option(
-            names = {"-r", "--read-only"},
-            description = "Refuse all writing.")
-    private boolean readOnly;
-
-    @Option(
-            names = "--cache",
-            paramLabel = "MODE",
+            names = {"-A", "--allocation-depth"},
             description =
-                    "writeback (the default), none (past the page cache), writethrough, directsync"
-                            + " or unsafe.")
-    private CacheMode cache = CacheMode.WRITEBACK;
+                    "Tell clients how deep in a chain of images each byte lies"
+                            + " (qemu:allocation-depth).")
+    private boolean allocationDepth;
 
     @Option(
-            names = {"-n", "--nocache"},
-            description = "The same as --cache=none.")
-    private boolean noCache;
-
-    @Option(
-            names = "--discard",
-            paramLabel = "MODE",
+            names = "--minimum-block",
+            paramLabel = "BYTES",
             description =
-                    "What becomes of a client's trim: unmap (or on) releases the space, ignore (or"
-                            + " off, the default) does nothing.")
-    private Discard discard = Discard.IGNORE;
+                    "Refuse requests that are no multiples of so many bytes, a power of two up to"
+                            + " 65536. Default: 1, which takes every request.")
+    private int minimumBlock = 1;
+
+    @Mixin private NbdImage image = new NbdImage();
+
+    @Mixin private ClientTesting clientTesting = new ClientTesting();
+
+    @Mixin private NbdSecurity security = new NbdSecurity();
+
+    @Option(
+            names = "--fork",
+            description =
+                    "End once the server is ready, which goes on as a process of its own, silent"
+                            + " unless -v is given.")
+    private boolean fork;
 
     @Option(
             names = "--pid-file",
             paramLabel = "FILE",
-            description = "Write the process id there once it listens.")
+            description = "Write the server's process id there once it listens.")
     private @Nullable Path pidFile;
 
-    @Parameters(paramLabel = "FILE", description = "The image: a regular file or a block device.")
-    @SuppressWarnings("NullAway.Init")
-    private Path file;
+    @Option(
+            names = {"-L", "--list"},
+            description =
+                    "List what the server at -k, or -b and -p, exports, in qemu-nbd's layout.")
+    private boolean list;
+
+    @Option(
+            names = {"-c", "--connect"},
+            paramLabel = "DEV",
+            description =
+                    "Make FILE the kernel's device DEV, such as /dev/nbd0, and go on in the"
+                            + " background until it is detached. Uses the program nbd-client.")
+    private @Nullable Path device;
+
+    @Option(
+            names = {"-d", "--disconnect"},
+            description = "Detach the kernel's device that is given in place of FILE.")
+    private boolean detach;
+
+    @Option(
+            names = {"-T", "--trace"},
+            paramLabel = "PATTERN",
+            description = "Taken for the sake of scripts; -v is what shows more.")
+    @SuppressWarnings("UnusedVariable")
+    private List<String> trace = new ArrayList<>();
+
+    @Option(
+            names = {"-P", "--partition"},
+            hidden = true,
+            description = "Gone.")
+    private @Nullable String partition;
+
+    @Parameters(paramLabel = "FILE", arity = "0..1", description = "The image.")
+    private @Nullable String file;
 
     @Spec
     @SuppressWarnings("NullAway.Init")
@@ -193,91 +150,161 @@ final class NbdCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException, InterruptedException {
-        if (format != null && !format.equals("raw")) {
-            throw new UsageError("the format '%s' is not supported yet: raw is".formatted(format));
+        check();
+        if (list) {
+            EarlyEnd.over();
+            return listExports();
         }
-        Address address = checked(listening::address);
-        ServerOptions options = clientTesting.applyTo(listening.options());
-        return ServerProcess.run(spec.qualifiedName(), () -> start(address, options));
+        if (detach) {
+            EarlyEnd.over();
+            KernelDevice.detach(Path.of(fileOr("-d needs the device, such as /dev/nbd0")));
+            return 0;
+        }
+        String disk = fileOr("FILE is missing: say which disk to serve");
+        image.check();
+        listening.check();
+        if (device != null) {
+            KernelDevice.check(device);
+            listening.use(KernelDevice.socket(device));
+        }
+        boolean background = fork || (device != null && !isVerbose());
+        if (background && !Detached.isServer()) {
+            EarlyEnd.over();
+            return Detached.launch();
+        }
+        if (background) {
+            Detached.begin();
+        }
+        UserObjects objects = security.objects();
+        ServerOptions options = 
+                clientTesting.applyTo(
+                        listening.options().withTls(security.server(objects)));
+        return ServerProcess.run(
+                spec.qualifiedName(), () -> start(image.open(disk, objects), options, background));
     }
 
-    private ServerProcess.Server start(Address address, ServerOptions options) throws IOException {
-        FileDevice image = FileDevice.open(fileOptions());
-        Gate root = root(image);
-        Export export = checked(() -> new Export(name, description, root));
-        NbdServer server = NbdServer.start(Exports.of(export), options);
-        clientTesting.inject(server);
-        Address bound = server.listen(address);
-        if (pidFile != null) {
+    private void check() {
+        if (partition != null) {
+            throw new UsageError(
+                    "-P is gone, from qemu-nbd too: give the partition's offset and size as in"
+                            + " --image-opts driver=raw,offset=1M,size=100M,file.driver=file,"
+                            + "file.filename=FILE");
+        }
+        security.check(list);
+        if (list && file != null) {
+            throw new UsageError("-L asks a server: leave FILE out");
+        }
+        if (list && (fork || listening.isStdio() || listening.isActivated())) {
+            throw new UsageError("-L asks a server and ends: there is nothing to keep running");
+        }
+        if (list && (isAboutExport() || image.isGiven() || device != null || detach)) {
+            throw new UsageError("-L asks a server: leave the options about a disk out");
+        }
+        if (fork && (listening.isStdio() || listening.isActivated())) {
+            throw new UsageError("--fork would lose the sockets that were handed in: leave it out");
+        }
+        if (device != null && listening.isStdio()) {
+            throw new UsageError("-c serves the kernel, --stdio another: give one or the other");
+        }
+    }
+
+    private boolean isAboutExport() {
+        return name != null || description != null || allocationDepth;
+    }
+
+    private String fileOr(String complaint) {
+        if (file == null) {
+            throw new UsageError(complaint);
+        }
+        return file;
+    }
+
+    private boolean isVerbose() {
+        return spec.commandLine().getParseResult().hasMatchedOption("--verbose");
+    }
+
+    private int listExports() throws IOException {
+        Address address = listening.client("localhost");
+        RemoteOptions options =
+                RemoteOptions.of(new NbdUri(address, "")).withTls(security.client());
+        try (RemoteServer server = RemoteServer.connect(options)) {
+            ExportListing.print(server, System.out);
+        }
+        return 0;
+    }
+
+    private ServerProcess.Server start(OpenImage opened, ServerOptions options, boolean background)
+            throws IOException, InterruptedException {
+        NbdServer server = null;
+        boolean done = false;
+        try {
+            Export export = export(opened);
+            server = NbdServer.start(Exports.of(export), options);
+            clientTesting.inject(server);
+            String uris = listening.listen(server, export.name(), options.tls() != null);
+            if (device != null) {
+                KernelDevice.attach(device, KernelDevice.socket(device), export.name());
+            }
+            writePid();
+            done = true;
+            NbdServer running = server;
+            return new ServerProcess.Server(
+                    uris, () -> awaitEnd(running, background), () -> close(running, opened));
+        } finally {
+            if (!done) {
+                if (server != null) {
+                    server.close();
+                }
+                opened.close();
+            }
+        }
+    }
+
+    private void writePid() throws IOException {
+        if (pidFile == null) {
+            return;
+        }
+        try {
             Files.writeString(pidFile, ProcessHandle.current().pid() + "\n");
-        }
-        return new ServerProcess.Server(
-                new NbdUri(Reachable.from(bound), name).format(),
-                () -> awaitEnd(server),
-                () -> close(server, root, image));
-    }
-
-    private FileOptions fileOptions() {
-        CacheMode mode = noCache ? CacheMode.NONE : cache;
-        FileOptions options = FileOptions.of(file).with(mode).with(discard.meaning);
-        return readOnly ? options.asReadOnly() : options;
-    }
-
-    /// The image behind the gate that the clients go through; guarded if its format is a guess.
-    private Gate root(FileDevice image) throws IOException {
-        BlockDevice device = image;
-        if (format == null) {
-            Gate probed = new Gate(image);
-            refuseOtherThanRaw(probed);
-            System.err.printf(
-                    "%s: nobody said which format %s has, and it looks raw; a guess is dangerous,"
-                            + " so what would make its first sector look like another format's is"
-                            + " refused: say -f raw to lift that%n",
-                    spec.qualifiedName(), file);
-            device = new ProbedDevice(probed);
-        }
-        return readOnly ? Gate.readOnly(device) : new Gate(device);
-    }
-
-    private void refuseOtherThanRaw(Gate probed) throws IOException {
-        byte[] head = new byte[(int) Math.min(ImageFormat.PROBE_BYTES, probed.size())];
-        probed.read(0, ByteBuffer.wrap(head));
-        ImageFormat found = ImageFormat.of(head);
-        if (found != ImageFormat.RAW) {
+        } catch (IOException e) {
             throw new IOException(
-                    ("%s is a %s image, which is not supported yet: convert it with 'qemu-img"
-                                    + " convert -O raw', or say -f raw to serve its bytes as they"
-                                    + " are")
-                            .formatted(file, found.label()));
+                    "cannot write the process id to %s: is its folder there, and may it be written?"
+                            .formatted(pidFile),
+                    e);
         }
     }
 
-    private void awaitEnd(NbdServer server) throws InterruptedException {
-        if (listening.persistent) {
-            new CountDownLatch(1).await();
+    private Export export(OpenImage opened) {
+        Gate root = opened.connect(image.readOnly());
+        try {
+            Export export =
+                    new Export(
+                                    name == null ? "" : name,
+                                    description == null ? "" : description,
+                                    root)
+                            .withMinimumBlockSize(minimumBlock);
+            return allocationDepth ? export.withContext(MetaContext.allocationDepth(root)) : export;
+        } catch (IllegalArgumentException e) {
+            throw new UsageError(String.valueOf(e.getMessage()));
         }
-        server.awaitLastClient();
     }
 
-    private void close(NbdServer server, Gate root, FileDevice image) throws IOException {
+    private void awaitEnd(NbdServer server, boolean background)
+            throws IOException, InterruptedException {
+        if (background) {
+            Detached.ready(isVerbose());
+        }
+        listening.awaitEnd(server);
+    }
+
+    private void close(NbdServer server, OpenImage opened) throws IOException {
         server.close();
         try {
-            if (!readOnly) {
-                root.flush();
-            }
+            opened.close();
         } finally {
-            image.close();
             if (pidFile != null) {
                 Files.deleteIfExists(pidFile);
             }
-        }
-    }
-
-    private static <T> T checked(Supplier<T> making) {
-        try {
-            return making.get();
-        } catch (IllegalArgumentException e) {
-            throw new UsageError(String.valueOf(e.getMessage()));
         }
     }
 }

@@ -23,7 +23,7 @@ final class ServerProcess {
 
     /// A server that runs.
     ///
-    /// @param readyUri what its ready line says
+    /// @param readyUri what its ready line says; if it is empty there is none
     record Server(String readyUri, Ending ending, Closing closing) {}
 
     /// Something that closes cleanly.
@@ -65,8 +65,10 @@ final class ServerProcess {
         EarlyEnd.over();
         try {
             Server server = process.start(starting);
-            System.out.println("ready: " + server.readyUri());
-            System.out.flush();
+            if (!server.readyUri().isEmpty()) {
+                System.out.println("ready: " + server.readyUri());
+                System.out.flush();
+            }
             server.ending().await();
         } catch (IOException e) {
             if (!process.endsEarly) {
@@ -76,6 +78,9 @@ final class ServerProcess {
             if (!process.endsEarly) {
                 throw e;
             }
+        } catch (RuntimeException e) {
+            process.status.set(Failure.EXIT_STATUS);
+            throw e;
         }
         System.exit(process.status.get());
         throw new InterruptedException("the process ends");

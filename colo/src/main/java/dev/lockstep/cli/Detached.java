@@ -1,0 +1,118 @@
+package dev.lockstep.cli;
+
+import java.io.BufferedReader;
+import java.io.File;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+
+/// `--fork`: a second process with the same command line becomes the server, in a session of its
+/// own. The first one waits until that is ready, which its ready line tells, and ends; whatever the
+/// second one says until then goes to standard error as usual.
+///
+/// A JVM cannot fork: only the thread that does would live on in the child.
+final class Detached {
+    /// Set for the second process.
+    private static final String VARIABLE = "LOCKSTEP_DETACHED";
+
+    private static final Path COMMAND_LINE = Path.of("/proc/self/cmdline");
+    private static final File NOTHING = new File("/dev/null");
+    private static final int O_RDWR = 2;
+    private static final int STANDARD_OUTPUT = 1;
+    private static final int STANDARD_ERROR = 2;
+
+    private static final Linker LINKER = Linker.nativeLinker();
+
+    /// `pid_t setsid(void)`
+    private static final MethodHandle SETSID =
+            bind("setsid", FunctionDescriptor.of(ValueLayout.JAVA_INT));
+
+    /// `int dup2(int oldfd, int newfd)`
+    private static final MethodHandle DUP2 =
+            bind(
+                    "dup2",
+                    FunctionDescriptor.of(
+                            ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_INT));
+
+    /// `int open(const char *pathname, int flags, ...)`
+    private static final MethodHandle OPEN =
+            bind(
+                    "open",
+                    FunctionDescriptor.of(
+                            ValueLayout.JAVA_INT, ValueLayout.ADDRESS, ValueLayout.JAVA_INT),
+                    Linker.Option.firstVariadicArg(2));
+
+    private Detached() {}
+
+    /// Whether this is the second process.
+    static boolean isServer() {
+        return System.getenv(VARIABLE) != null;
+    }
+
+    /// Starts the second process and returns the exit status of the first one: 0 once the server is
+    /// ready.
+    static int launch() throws IOException, InterruptedException {
+        String all = Files.readString(COMMAND_LINE, StandardCharsets.UTF_8);
+        ProcessBuilder builder = new ProcessBuilder(List.of(all.split("\0")));
+        builder.environment().put(VARIABLE, "1");
+        Process server =
+                builder.redirectInput(NOTHING)
+                        .redirectError(ProcessBuilder.Redirect.INHERIT)
+                        .start();
+        try (BufferedReader output = server.inputReader(StandardCharsets.UTF_8)) {
+            return output.readLine() != null ? 0 : server.waitFor();
+        }
+    }
+
+    /// Leaves the session of whoever started the first process.
+    static void begin() {
+        int _ = call(() -> (int) SETSID.invokeExact());
+    }
+
+    /// Lets go of the streams of the first process, which ends now.
+    ///
+    /// @param keepErrors whether standard error stays open: `-v`
+    static void ready(boolean keepErrors) {
+        int nothing =
+                call(
+                        () -> {
+                            try (Arena arena = Arena.ofConfined()) {
+                                MemorySegment path = arena.allocateFrom(NOTHING.getPath());
+                                return (int) OPEN.invokeExact(path, O_RDWR);
+                            }
+                        });
+        if (nothing < 0) {
+            return;
+        }
+        int _ = call(() -> (int) DUP2.invokeExact(nothing, STANDARD_OUTPUT));
+        if (!keepErrors) {
+            int _ = call(() -> (int) DUP2.invokeExact(nothing, STANDARD_ERROR));
+        }
+    }
+
+    private interface NativeCall {
+        int run() throws Throwable;
+    }
+
+    private static int call(NativeCall call) {
+        try {
+            return call.run();
+        } catch (Throwable e) {
+            throw new IllegalStateException("a system call threw", e);
+        }
+    }
+
+    @SuppressWarnings("restricted")
+    private static MethodHandle bind(
+            String name, FunctionDescriptor type, Linker.Option... options) {
+        return LINKER.downcallHandle(LINKER.defaultLookup().findOrThrow(name), type, options);
+    }
+}

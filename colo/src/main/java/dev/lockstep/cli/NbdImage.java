@@ -1,0 +1,305 @@
+package dev.lockstep.cli;
+
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.file.CacheMode;
+import dev.lockstep.block.filter.probe.ImageFormat;
+import dev.lockstep.block.open.Inherited;
+import dev.lockstep.block.open.Inherited.DetectZeroes;
+import dev.lockstep.block.open.Option.Text;
+import dev.lockstep.block.open.Option.Whole;
+import dev.lockstep.block.open.Options;
+import dev.lockstep.block.overlay.BufferStore;
+import dev.lockstep.image.ImageText;
+
+import org.jspecify.annotations.Nullable;
+
+import picocli.CommandLine.Option;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Arrays;
+
+/// The options of `lockstep nbd` that say what the disk is, and opening it.
+final class NbdImage {
+    /// Where a snapshot's files go unless TMPDIR says otherwise: on a disk, since they may grow.
+    private static final String SNAPSHOT_FOLDER = "/var/tmp";
+
+    /// What `--discard` can say, in both of qemu-nbd's wordings.
+    private enum Discard {
+        IGNORE,
+        OFF,
+        UNMAP,
+        ON;
+
+        private boolean unmaps() {
+            return this == UNMAP || this == ON;
+        }
+    }
+
+    /// What `--aio` can say. All mean what we do anyway.
+    private enum Aio {
+        THREADS,
+        NATIVE,
+        IO_URING
+    }
+
+    @Option(
+            names = {"-f", "--format"},
+            paramLabel = "FMT",
+            description =
+                    "The image's format; raw is the only one so far. Default: found out by looking,"
+                            + " with a warning.")
+    private @Nullable String format;
+
+    @Option(
+            names = "--image-opts",
+            description =
+                    "FILE is a list of options, as in driver=raw,offset=1M,file.driver=file,"
+                            + "file.filename=PATH; a comma in a value is written twice.")
+    private boolean imageOptions;
+
+    @Option(
+            names = {"-o", "--offset"},
+            paramLabel = "BYTES",
+            description = "Leave out so many bytes at the image's beginning.")
+    private Converters.@Nullable Bytes offset;
+
+    @Option(
+            names = {"-r", "--read-only"},
+            description = "Refuse all writing.")
+    private boolean readOnly;
+
+    @Option(
+            names = {"-s", "--snapshot"},
+            description =
+                    "Leave FILE as it is: what is written goes to a temporary file, in TMPDIR or"
+                            + " /var/tmp, and is dropped at the end.")
+    private boolean snapshot;
+
+    @Option(
+            names = {"-l", "--load-snapshot"},
+            paramLabel = "SNAPSHOT",
+            description = "Export a snapshot inside the image. Raw images have none.")
+    private @Nullable String internalSnapshot;
+
+    @Option(
+            names = {"-B", "--bitmap"},
+            paramLabel = "NAME",
+            description = "Tell clients of a dirty bitmap inside the image. Raw images have none.")
+    private @Nullable String bitmap;
+
+    @Option(
+            names = "--cache",
+            paramLabel = "MODE",
+            description =
+                    "writeback (the default), none (past the page cache), writethrough, directsync"
+                            + " or unsafe.")
+    private CacheMode cache = CacheMode.WRITEBACK;
+
+    @Option(
+            names = {"-n", "--nocache"},
+            description = "The same as --cache=none.")
+    private boolean noCache;
+
+    @Option(
+            names = "--aio",
+            paramLabel = "MODE",
+            description =
+                    "threads, native (with --cache=none or directsync) or io_uring. All are taken,"
+                            + " and make no difference.")
+    private @Nullable Aio aio;
+
+    @Option(
+            names = "--discard",
+            paramLabel = "MODE",
+            description =
+                    "What becomes of a client's trim: unmap (or on) releases the space, ignore (or"
+                            + " off, the default) does nothing.")
+    private Discard discard = Discard.IGNORE;
+
+    @Option(
+            names = "--detect-zeroes",
+            paramLabel = "MODE",
+            description =
+                    "What becomes of a write of zeroes: off (the default) writes them, on zeroes"
+                            + " without writing, unmap (with --discard=unmap) releases the space.")
+    private DetectZeroes detectZeroes = DetectZeroes.OFF;
+
+    /// Whether clients may write.
+    boolean readOnly() {
+        return readOnly;
+    }
+
+    /// Whether anything was said about the disk.
+    boolean isGiven() {
+        return format != null
+                || imageOptions
+                || offset != null
+                || readOnly
+                || snapshot
+                || internalSnapshot != null
+                || bitmap != null
+                || aio != null;
+    }
+
+    /// Refuses what cannot be, before anything is opened.
+    void check() {
+        CacheMode mode = mode();
+        boolean direct = mode == CacheMode.NONE || mode == CacheMode.DIRECTSYNC;
+        if (imageOptions && format != null) {
+            throw new UsageError("--image-opts names the driver itself: leave -f out");
+        }
+        if (detectZeroes == DetectZeroes.UNMAP && !discard.unmaps()) {
+            throw new UsageError("--detect-zeroes=unmap needs --discard=unmap as well");
+        }
+        if (aio == Aio.NATIVE && !direct) {
+            throw new UsageError("--aio=native needs --cache=none or directsync as well");
+        }
+        if (internalSnapshot != null) {
+            throw new UsageError(
+                    "-l %s: no format that is supported has snapshots inside"
+                            .formatted(internalSnapshot));
+        }
+        if (bitmap != null) {
+            throw new UsageError(
+                    "-B %s: no format that is supported has bitmaps inside".formatted(bitmap));
+        }
+    }
+
+    /// Opens the disk, complete but for the edge that clients go through.
+    ///
+    /// @param objects what it may name
+    OpenImage open(String file, UserObjects objects) throws IOException {
+        OpenImage image = openFormat(file, tree(file), objects);
+        boolean done = false;
+        try {
+            if (snapshot) {
+                String folder = System.getenv().getOrDefault("TMPDIR", SNAPSHOT_FOLDER);
+                image.snapshot(BufferStore.inFolder(Path.of(folder)));
+            }
+            if (offset != null && offset.count() > 0) {
+                image.cover(
+                        Options.EMPTY
+                                .with("driver", "raw")
+                                .with("offset", new Whole(offset.count())));
+            }
+            if (!readOnly && (mode() == CacheMode.WRITETHROUGH || mode() == CacheMode.DIRECTSYNC)) {
+                image.writeThrough();
+            }
+            done = true;
+            return image;
+        } finally {
+            if (!done) {
+                image.close();
+            }
+        }
+    }
+
+    private CacheMode mode() {
+        return noCache ? CacheMode.NONE : cache;
+    }
+
+    private Inherited defaults() {
+        CacheMode mode = mode();
+        return new Inherited(
+                readOnly || snapshot,
+                mode == CacheMode.NONE || mode == CacheMode.DIRECTSYNC,
+                mode == CacheMode.UNSAFE,
+                false,
+                discard.unmaps(),
+                readOnly || snapshot ? DetectZeroes.OFF : detectZeroes);
+    }
+
+    private Options tree(String file) {
+        try {
+            Options tree = imageOptions ? ImageText.parseOptions(file) : ImageText.parse(file);
+            if (format == null) {
+                return tree;
+            }
+            checkFormat(format);
+            if (tree.find("driver") != null) {
+                throw new UsageError("'%s' names the driver itself: leave -f out".formatted(file));
+            }
+            // All of a raw image is its file: a node for it would only cost.
+            return tree.find("file") instanceof Options inner && isWhole(inner, format)
+                    ? inner
+                    : tree.with("driver", format);
+        } catch (IllegalArgumentException e) {
+            throw new UsageError(String.valueOf(e.getMessage()));
+        }
+    }
+
+    private static boolean isWhole(Options protocol, String format) {
+        return format.equals("raw") || new Text(format).equals(protocol.find("driver"));
+    }
+
+    private static void checkFormat(String format) {
+        boolean known =
+                Arrays.stream(ImageFormat.values()).anyMatch(each -> each.label().equals(format));
+        if (known && !format.equals("raw")) {
+            throw new UsageError("the format '%s' is not supported yet: raw is".formatted(format));
+        }
+        if (!OpenImage.driverNames().contains(format)) {
+            throw new UsageError(
+                    "the format '%s' is not known; there are %s"
+                            .formatted(format, String.join(", ", OpenImage.driverNames())));
+        }
+    }
+
+    /// Opens what the tree says, or finds out which format its file has.
+    private OpenImage openFormat(String file, Options tree, UserObjects objects)
+            throws IOException {
+        if (tree.find("driver") != null) {
+            return OpenImage.open(tree, defaults(), objects);
+        }
+        if (!(tree.find("file") instanceof Options protocol)) {
+            throw new UsageError("'%s' does not say which driver it is for".formatted(file));
+        }
+        OpenImage image = OpenImage.open(protocol, defaults(), objects);
+        boolean done = false;
+        try {
+            refuseOtherThanRaw(file, image.probe());
+            if (!readOnly && !snapshot) {
+                warn(nameOf(file, protocol));
+                image.guard();
+            }
+            Options rest = tree.without("file");
+            if (!rest.isEmpty()) {
+                image.cover(rest.with("driver", "raw"));
+            }
+            done = true;
+            return image;
+        } finally {
+            if (!done) {
+                image.close();
+            }
+        }
+    }
+
+    /// In qemu-nbd's words, which scripts look for.
+    private static void warn(String file) {
+        System.err.print(
+                """
+                WARNING: Image format was not specified for '%s' and probing guessed raw.
+                         Automatically detecting the format is dangerous for raw images,\
+                 write operations on block 0 will be restricted.
+                         Specify the 'raw' format explicitly to remove the restrictions.
+                """
+                        .formatted(file));
+    }
+
+    private static String nameOf(String file, Options protocol) {
+        return protocol.find("filename") instanceof Text(String name) ? name : file;
+    }
+
+    private static void refuseOtherThanRaw(String file, ImageFormat found) throws BlockException {
+        if (found != ImageFormat.RAW) {
+            throw new BlockException(
+                    BlockException.Kind.UNSUPPORTED,
+                    ("%s is a %s image, which is not supported yet: convert it with 'qemu-img"
+                                    + " convert -O raw', or say -f raw to serve its bytes as they"
+                                    + " are")
+                            .formatted(file, found.label()));
+        }
+    }
+}
