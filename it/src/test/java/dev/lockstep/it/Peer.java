@@ -24,6 +24,7 @@ final class Peer {
                     "nbdinfo", "libnbd-bin",
                     "nbdcopy", "libnbd-bin",
                     "nbd-client", "nbd-client",
+                    "systemd-socket-activate", "systemd",
                     "ip", "iproute2");
 
     private Peer() {}
