@@ -19,6 +19,9 @@ import java.util.Set;
 /// | | GO or EXPORT_NAME that is granted | [Transmission] |
 /// | | ABORT; EXPORT_NAME that is refused | [Closed] |
 /// | [StartingTls] | TLS is there | [Haggling], with nothing agreed on |
+/// | | the server's end | [Leaving] |
+/// | [Leaving] | any number of options, which are refused | itself |
+/// | | ABORT | [Closed] |
 /// | [Transmission] | requests; the handshake is over | |
 /// | [Closed] | nothing: the replies are sent, then the server hangs up | |
 ///
@@ -71,6 +74,9 @@ public record Negotiation(
             List<ContextSelection.Selected> contexts)
             implements State {}
 
+    /// The server is closing: options are refused until the client leaves or its time is up.
+    public record Leaving() implements State {}
+
     /// The session is over.
     ///
     /// @param reason for the log
@@ -120,6 +126,9 @@ public record Negotiation(
     /// The TLS that was to begin has begun, and the client is one that may come in.
     public record TlsBegun() implements Message {}
 
+    /// The server closes.
+    public record ServerCloses() implements Message {}
+
     /// One option.
     public record Asked(Option option) implements Message {}
 
@@ -157,6 +166,11 @@ public record Negotiation(
 
     /// Takes one message.
     public Step step(State state, Message message) {
+        if (message instanceof ServerCloses) {
+            return state instanceof Haggling
+                    ? new Step(new Leaving(), List.of())
+                    : closed("the server closes");
+        }
         return switch (state) {
             case AwaitingFlags _ ->
                     message instanceof ClientFlags(int flags)
@@ -170,9 +184,34 @@ public record Negotiation(
                     message instanceof TlsBegun
                             ? new Step(new Haggling(Agreement.behindTls(noZeroes)), List.of())
                             : closed("an option between STARTTLS and TLS");
+            case Leaving _ ->
+                    message instanceof Asked(Option option)
+                            ? leaving(option)
+                            : closed("the client's flags a second time");
             case Transmission _ -> closed("an option after the handshake");
             case Closed _ -> new Step(state, List.of());
         };
+    }
+
+    private static Step leaving(Option option) {
+        return switch (option.code()) {
+            case NbdProtocol.OPT_EXPORT_NAME -> closed("EXPORT_NAME while the server closes");
+            case NbdProtocol.OPT_ABORT -> abort();
+            default ->
+                    reply(
+                            new Leaving(),
+                            option.code(),
+                            List.of(
+                                    new OptionReply.Refusal(
+                                            NbdProtocol.REP_ERR_SHUTDOWN,
+                                            "the server is closing")));
+        };
+    }
+
+    private static Step abort() {
+        return new Step(
+                new Closed("the client ended the session"),
+                List.of(new ToOption(NbdProtocol.OPT_ABORT, new OptionReply.Ack())));
     }
 
     /// The client's flags have the numbers of those that were offered.
@@ -207,10 +246,7 @@ public record Negotiation(
         }
         return switch (option) {
             case Option.ExportName(String name) -> exportName(agreed, name);
-            case Option.Abort abort ->
-                    new Step(
-                            new Closed("the client ended the session"),
-                            List.of(new ToOption(abort.code(), new OptionReply.Ack())));
+            case Option.Abort _ -> abort();
             case Option.ListExports list -> list(agreed, list.code());
             case Option.ExportInfo(String name, List<Integer> items) ->
                     info(agreed, option.code(), name, items);

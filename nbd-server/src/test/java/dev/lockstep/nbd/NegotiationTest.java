@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.lockstep.block.bitmap.ClusterBitmap;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.memory.MemoryDevice;
 import dev.lockstep.nbd.Negotiation.Asked;
@@ -237,6 +238,175 @@ class NegotiationTest {
                         & (NbdProtocol.FLAG_SEND_TRIM
                                 | NbdProtocol.FLAG_CAN_MULTI_CONN
                                 | NbdProtocol.FLAG_SEND_DF));
+    }
+
+    @Test
+    @Shows({"extended.alone", "extended.go"})
+    void extended_headers_need_no_structured_replies_and_lead_to_go() {
+        State extended = ask(haggling(), new Option.ExtendedHeaders()).next();
+        assertEquals(
+                transmission(disk, HeaderStyle.EXTENDED),
+                ask(extended, new Option.Go("disk", List.of())).next());
+    }
+
+    @Test
+    @Shows({"extended.precedence", "extended.no-downgrade"})
+    void extended_headers_take_precedence_over_structured_replies_in_either_order() {
+        State both = ask(structured(), new Option.ExtendedHeaders()).next();
+        Step again = ask(both, new Option.StructuredReply());
+        assertRefused(NbdProtocol.REP_ERR_EXT_HEADER_REQD, again);
+        assertEquals(
+                transmission(disk, HeaderStyle.EXTENDED),
+                ask(again.next(), new Option.Go("disk", List.of())).next());
+        assertInstanceOf(Closed.class, ask(both, new Option.ExportName("disk")).next());
+    }
+
+    @Test
+    void options_may_come_twice_and_contexts_survive_a_change_of_headers() {
+        State chosen = ask(structured(), allocationOf("disk")).next();
+        State again = ask(chosen, new Option.StructuredReply()).next();
+        State extended = ask(again, new Option.ExtendedHeaders()).next();
+        State twice = ask(extended, new Option.ExtendedHeaders()).next();
+        assertEquals(
+                transmission(
+                        disk,
+                        HeaderStyle.EXTENDED,
+                        new ContextSelection.Selected(1, disk.contexts().getFirst())),
+                ask(twice, new Option.Go("disk", List.of())).next());
+    }
+
+    @Test
+    @Shows({"flags.payload", "flags.payload-contexts"})
+    void the_payload_of_block_status_is_offered_with_extended_headers_and_contexts_alone() {
+        int flag = NbdProtocol.FLAG_BLOCK_STATUS_PAYLOAD;
+        assertEquals(0, disk.transmissionFlags(true, HeaderStyle.STRUCTURED, true) & flag);
+        assertEquals(0, disk.transmissionFlags(true, HeaderStyle.EXTENDED, false) & flag);
+        assertEquals(flag, disk.transmissionFlags(true, HeaderStyle.EXTENDED, true) & flag);
+    }
+
+    @Test
+    @Shows({"list-context.wildcard", "context.wildcard-set"})
+    void queries_match_a_name_or_all_that_begin_with_what_ends_in_a_colon() {
+        Export rich = rich();
+        Negotiation server = new Negotiation(Exports.of(rich), true);
+        State extended = extended(server);
+        List.of(
+                        new Match("qemu:dirty-bitmap:", List.of(2, 3)),
+                        new Match("qemu:", List.of(1, 2, 3)),
+                        new Match("base:", List.of(0)),
+                        new Match("qemu:dirty-bitmap:b", List.of(3)),
+                        new Match("qemu:dirty-bitmap", List.of()),
+                        new Match("qemu", List.of()),
+                        new Match("", List.of()))
+                .forEach(
+                        match -> {
+                            Step listed =
+                                    server.step(
+                                            extended,
+                                            new Asked(
+                                                    new Option.ListMetaContext(
+                                                            "rich", List.of(match.query))));
+                            assertEquals(match.names(rich), names(listed), match.query);
+                            Step set =
+                                    server.step(
+                                            extended,
+                                            new Asked(
+                                                    new Option.SetMetaContext(
+                                                            "rich", List.of(match.query))));
+                            boolean exact = !match.query.endsWith(":");
+                            assertEquals(
+                                    exact ? match.names(rich) : List.of(), names(set), match.query);
+                        });
+    }
+
+    @Test
+    @Shows("set-context.wide")
+    void a_context_that_needs_64_bits_is_for_clients_with_extended_headers() {
+        Export wide = new Export("wide", disk.root()).withContext(new WideContext());
+        Negotiation server = new Negotiation(Exports.of(wide), true);
+        State compact =
+                server.step(
+                                server.step(server.start(), new ClientFlags(BOTH_FLAGS)).next(),
+                                new Asked(new Option.StructuredReply()))
+                        .next();
+        Asked select =
+                new Asked(
+                        new Option.SetMetaContext("wide", List.of("base:allocation", "x-a:wide")));
+        assertEquals(List.of("base:allocation"), names(server.step(compact, select)));
+        assertEquals(
+                List.of("base:allocation", "x-a:wide"),
+                names(server.step(extended(server), select)));
+        Asked listAll = new Asked(new Option.ListMetaContext("wide", List.of()));
+        assertRefused(NbdProtocol.REP_ERR_EXT_HEADER_REQD, server.step(compact, listAll));
+        Asked listBase = new Asked(new Option.ListMetaContext("wide", List.of("base:")));
+        assertEquals(new OptionReply.Ack(), bodies(server.step(compact, listBase)).getLast());
+        assertEquals(
+                new OptionReply.Ack(), bodies(server.step(extended(server), listAll)).getLast());
+    }
+
+    @Test
+    void a_server_that_closes_refuses_options_until_the_client_ends_the_session() {
+        State leaving = negotiation.step(haggling(), new Negotiation.ServerCloses()).next();
+        Step refused = ask(leaving, new Option.Go("disk", List.of()));
+        assertRefused(NbdProtocol.REP_ERR_SHUTDOWN, refused);
+        assertEquals(leaving, refused.next());
+        assertInstanceOf(Closed.class, ask(leaving, new Option.ExportName("disk")).next());
+        Step aborted = ask(leaving, new Option.Abort());
+        assertEquals(List.of(new OptionReply.Ack()), bodies(aborted));
+        assertInstanceOf(Closed.class, aborted.next());
+        assertInstanceOf(
+                Closed.class,
+                negotiation.step(negotiation.start(), new Negotiation.ServerCloses()).next());
+    }
+
+    /// @param found indices in the export's contexts
+    private record Match(String query, List<Integer> found) {
+        List<String> names(Export export) {
+            return found.stream().map(index -> export.contexts().get(index).name()).toList();
+        }
+    }
+
+    private record WideContext() implements MetaContext {
+        @Override
+        public String name() {
+            return "x-a:wide";
+        }
+
+        @Override
+        public boolean isWide() {
+            return true;
+        }
+
+        @Override
+        public List<Status> statuses(long offset, long length) {
+            return List.of(new Status(length, -1));
+        }
+
+        @Override
+        public long mixed(long one, long other) {
+            return one & other;
+        }
+    }
+
+    private Export rich() {
+        MarkedBytes none = MarkedBytes.of(new ClusterBitmap(1), 1 << 20);
+        return new Export("rich", disk.root())
+                .withContext(MetaContext.allocationDepth(disk.root()))
+                .withContext(MetaContext.dirtyBitmap("a", none))
+                .withContext(MetaContext.dirtyBitmap("b", none))
+                .withContext(MetaContext.replication(none));
+    }
+
+    private static State extended(Negotiation server) {
+        State haggling = server.step(server.start(), new ClientFlags(BOTH_FLAGS)).next();
+        return server.step(haggling, new Asked(new Option.ExtendedHeaders())).next();
+    }
+
+    private static List<String> names(Step step) {
+        return bodies(step).stream()
+                .filter(OptionReply.MetaContext.class::isInstance)
+                .map(reply -> ((OptionReply.MetaContext) reply).name())
+                .toList();
     }
 
     @Test

@@ -44,6 +44,10 @@ final class HandshakeHandler extends ByteToMessageDecoder {
     /// How long a client may take to read the end of its TLS.
     private static final int FAREWELL_MILLIS = 1000;
 
+    /// A server that closes waits so long for an option, in order to say that it does: the time of
+    /// a few round trips, since a client that is silent now holds up whoever closes the server.
+    private static final int LEAVE_MILLIS = 500;
+
     private final Connection connection;
     private final Negotiation negotiation;
     private final Duration deadline;
@@ -95,8 +99,11 @@ final class HandshakeHandler extends ByteToMessageDecoder {
 
     @Override
     public void userEventTriggered(ChannelHandlerContext context, Object event) throws Exception {
-        if (event == ChannelInputShutdownEvent.INSTANCE || event == Connection.Finish.INSTANCE) {
+        if (event == ChannelInputShutdownEvent.INSTANCE) {
             context.close();
+        } else if (event == Connection.Finish.INSTANCE) {
+            take(context, new Negotiation.ServerCloses());
+            context.executor().schedule(() -> context.close(), LEAVE_MILLIS, TimeUnit.MILLISECONDS);
         } else if (event instanceof SslHandshakeCompletionEvent completion) {
             tlsEnded(context, completion);
         } else {
@@ -128,7 +135,7 @@ final class HandshakeHandler extends ByteToMessageDecoder {
                     take(context, new Negotiation.ClientFlags(in.readInt()));
                 }
             }
-            case Negotiation.Haggling _ -> decodeOption(context, in);
+            case Negotiation.Haggling _, Negotiation.Leaving _ -> decodeOption(context, in);
             case Negotiation.StartingTls _ -> {
                 state = new Negotiation.Closed("bytes in the clear");
                 connection.drop("it sent something between STARTTLS and TLS");

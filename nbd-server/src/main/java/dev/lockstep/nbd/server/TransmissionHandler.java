@@ -33,6 +33,8 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     private enum Phase {
         /// Requests are taken.
         OPEN,
+        /// The server closes: further requests are refused; those in flight are answered.
+        LEAVING,
         /// No more requests are taken; those in flight are answered.
         FINISHING,
         /// The last replies are on their way, then the socket is closed.
@@ -111,7 +113,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
 
     @Override
     public boolean wantsMore() {
-        return phase == Phase.OPEN && !waiting && reads < READS_PER_TICK;
+        return isReading() && !waiting && reads < READS_PER_TICK;
     }
 
     @Override
@@ -121,7 +123,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
             Request request = incoming;
             if (request != null && Input.isSame(request.payload(), bytes)) {
                 payloadGrew(request);
-            } else if (phase == Phase.OPEN) {
+            } else if (isReading()) {
                 decode(input.received(bytes));
             }
         } finally {
@@ -143,7 +145,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
                 finish();
             }
         } else if (event == Connection.Finish.INSTANCE) {
-            finish();
+            leave();
         } else {
             context.fireUserEventTriggered(event);
         }
@@ -205,14 +207,14 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
 
     private void decode(ByteBuf bytes) {
         boolean going = true;
-        while (going && phase == Phase.OPEN && !waiting) {
+        while (going && isReading() && !waiting) {
             if (outbox.isBackedUp()) {
                 waitForAllowance();
             } else {
                 going = advance(bytes);
             }
         }
-        if (phase == Phase.OPEN) {
+        if (isReading()) {
             input.keep(bytes);
         }
     }
@@ -243,7 +245,12 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
                 connection.drop(decoder.garbage());
                 return false;
             }
-            case TAKEN -> {}
+            case TAKEN -> {
+                if (phase == Phase.LEAVING && header.type != NbdProtocol.CMD_DISC) {
+                    return refuse(
+                            bytes, NbdProtocol.ESHUTDOWN, "the server closes", Replies.NOWHERE);
+                }
+            }
         }
         decoding = true;
         verdict = faults.judge(header);
@@ -280,12 +287,16 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
                 case DECLINED -> dispatch(bytes);
             };
         } catch (BlockException e) {
-            decoding = false;
-            long payloadLeft = reads ? 0 : header.length;
             int error = NbdErrors.errno(e.kind(), header.type);
-            return decoder.refuse(bytes, payloadLeft, error, e.getMessage(), header.offset)
-                    == RequestDecoder.Outcome.REFUSED;
+            return refuse(bytes, error, e.getMessage(), header.offset);
         }
+    }
+
+    private boolean refuse(ByteBuf bytes, int error, String message, long at) {
+        decoding = false;
+        long payloadLeft = header.type == NbdProtocol.CMD_WRITE ? header.length : 0;
+        return decoder.refuse(bytes, payloadLeft, error, message, at)
+                == RequestDecoder.Outcome.REFUSED;
     }
 
     /// Hands what is left of the request to a virtual thread, as soon as the allowance lets it.
@@ -348,14 +359,14 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
 
     private void resume() {
         resumeScheduled = false;
-        if (phase != Phase.OPEN) {
+        if (!isReading()) {
             return;
         }
         waiting = false;
         ByteBuf left = input.kept();
         decode(left == null ? Unpooled.EMPTY_BUFFER : left);
         endTick();
-        if (phase == Phase.OPEN && !waiting) {
+        if (isReading() && !waiting) {
             channel.config().setAutoRead(true);
             if (inputEnded) {
                 finish();
@@ -367,6 +378,9 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         inline.tickEnds();
         reads = 0;
         outbox.flush();
+        if (phase == Phase.LEAVING) {
+            checkEnd();
+        }
     }
 
     private void drain() {
@@ -402,11 +416,25 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         }
     }
 
+    private boolean isReading() {
+        return phase == Phase.OPEN || phase == Phase.LEAVING;
+    }
+
+    /// Refuses further requests until those that were taken are done. One whose payload does not
+    /// come is given up in the end.
+    private void leave() {
+        if (phase == Phase.OPEN) {
+            phase = Phase.LEAVING;
+            channel.eventLoop().schedule(this::finish, FAREWELL_SECONDS, TimeUnit.SECONDS);
+            checkEnd();
+        }
+    }
+
     /// Takes no more requests.
     ///
     /// @return false, since nothing more is to be decoded
     private boolean finish() {
-        if (phase == Phase.OPEN) {
+        if (isReading()) {
             phase = Phase.FINISHING;
             channel.config().setAutoRead(false);
             completeReply();
@@ -439,7 +467,9 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         if (inFlight > 0) {
             return;
         }
-        if (phase == Phase.FINISHING) {
+        if (phase == Phase.LEAVING && incoming == null && !decoding) {
+            finish();
+        } else if (phase == Phase.FINISHING) {
             phase = Phase.FAREWELL;
             outbox.closeAfterwards();
             channel.eventLoop().schedule(() -> channel.close(), FAREWELL_SECONDS, TimeUnit.SECONDS);

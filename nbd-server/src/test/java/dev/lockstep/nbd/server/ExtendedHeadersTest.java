@@ -13,6 +13,7 @@ import dev.lockstep.nbd.Exports;
 import dev.lockstep.nbd.MarkedBytes;
 import dev.lockstep.nbd.MetaContext;
 import dev.lockstep.nbd.NbdProtocol;
+import dev.lockstep.nbd.conformance.Shows;
 
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -59,6 +60,7 @@ class ExtendedHeadersTest {
     }
 
     @Test
+    @Shows({"extended.reply", "extended.offset", "extended.headers", "simple.not-extended"})
     void every_reply_has_an_extended_header_with_the_offset_of_its_request() throws IOException {
         try (RawClient client = RawClient.extended(address, "disk")) {
             for (int type :
@@ -120,6 +122,7 @@ class ExtendedHeadersTest {
     }
 
     @Test
+    @Shows("extended.payload-consumed")
     void a_payload_that_a_command_does_not_take_is_thrown_away_and_refused() throws IOException {
         try (RawClient client = RawClient.extended(address, "disk", "base:allocation")) {
             for (int type :
@@ -140,6 +143,7 @@ class ExtendedHeadersTest {
     }
 
     @Test
+    @Shows("extended.payload-too-long")
     void a_payload_beyond_the_limit_ends_the_connection() throws IOException {
         for (long length : List.of((32L << 20) + 1, 1L << 32, Long.MIN_VALUE, -1L)) {
             try (RawClient client = RawClient.extended(address, "disk")) {
@@ -201,6 +205,7 @@ class ExtendedHeadersTest {
     }
 
     @Test
+    @Shows({"chunk.status-ext", "chunk.status-count", "chunk.status-high"})
     void block_status_tells_of_the_whole_export_in_one_request() throws Exception {
         memory.write(SIZE / 2, ByteBuffer.allocate(CLUSTER), WriteFlag.NONE);
         try (RawClient client = RawClient.extended(address, "disk", "base:allocation")) {
@@ -265,6 +270,7 @@ class ExtendedHeadersTest {
     }
 
     @Test
+    @Shows("status.payload")
     void a_filter_with_repeated_unknown_or_no_contexts_is_invalid() throws IOException {
         String[] names = {"base:allocation", "qemu:allocation-depth"};
         try (RawClient client = RawClient.extended(address, "disk", names)) {

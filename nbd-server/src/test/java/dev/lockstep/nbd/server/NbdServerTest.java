@@ -3,6 +3,7 @@ package dev.lockstep.nbd.server;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -11,6 +12,8 @@ import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.Export;
 import dev.lockstep.nbd.Exports;
 import dev.lockstep.nbd.NbdProtocol;
+import dev.lockstep.nbd.Option;
+import dev.lockstep.nbd.OptionReply;
 import dev.lockstep.nbd.conformance.Shows;
 
 import org.junit.jupiter.api.Test;
@@ -88,6 +91,46 @@ class NbdServerTest {
             Thread closing = Thread.ofVirtual().start(server::close);
             device.letGo.countDown();
             assertEquals(new RawClient.Simple(0, 1), client.simpleReply());
+            assertTrue(client.isHungUp());
+            closing.join();
+        }
+    }
+
+    @Test
+    @Shows("shutdown.refused")
+    void requests_that_come_while_the_server_closes_are_refused_as_such() throws Exception {
+        NbdServer server = NbdServer.start(Exports.of(disk));
+        try (RawClient client = RawClient.simple(server.listen(LOOPBACK), "disk")) {
+            client.write(1, HeldDevice.HELD_FROM, new byte[512]);
+            await().until(() -> device.held.get() == 1);
+            Thread closing = Thread.ofVirtual().start(server::close);
+            RawClient.Simple reply;
+            do {
+                reply = client.write(2, 0, new byte[512]).simpleReply();
+            } while (reply.error() == 0);
+            assertEquals(new RawClient.Simple(NbdProtocol.ESHUTDOWN, 2), reply);
+            device.letGo.countDown();
+            assertEquals(new RawClient.Simple(0, 1), client.simpleReply());
+            assertTrue(client.isHungUp());
+            closing.join();
+        }
+    }
+
+    @Test
+    @Shows("shutdown.options")
+    void options_that_come_while_the_server_closes_are_refused_as_such() throws Exception {
+        NbdServer server = NbdServer.start(Exports.of(disk));
+        try (RawClient client = RawClient.connect(server.listen(LOOPBACK)).flags(3)) {
+            client.ask(new Option.ListExports());
+            Thread closing = Thread.ofVirtual().start(server::close);
+            OptionReply reply;
+            do {
+                reply = client.ask(new Option.ListExports()).getLast();
+            } while (reply instanceof OptionReply.Ack);
+            assertEquals(
+                    NbdProtocol.REP_ERR_SHUTDOWN,
+                    assertInstanceOf(OptionReply.Refusal.class, reply).type());
+            assertEquals(List.of(new OptionReply.Ack()), client.ask(new Option.Abort()));
             assertTrue(client.isHungUp());
             closing.join();
         }

@@ -35,6 +35,9 @@ import java.util.Random;
 class TransmissionTest {
     private static final int SIZE = 4 << 20;
 
+    private static final Address LOOPBACK = new Address.Tcp("127.0.0.1", 0);
+    private static final Gate LARGE = new Gate(new MemoryDevice("large", 1L << 30));
+
     private final MemoryDevice memory = new MemoryDevice("disk", SIZE);
 
     /// The same size without a fast path, so that every request takes the slow one.
@@ -151,6 +154,53 @@ class TransmissionTest {
             assertTrue(chunk.isLast());
             assertEquals(8 + (1 << 20), chunk.payload().remaining());
         }
+    }
+
+    @Test
+    @Shows("error.eoverflow")
+    void a_read_that_is_too_long_is_refused_and_the_next_is_answered() throws IOException {
+        long length = NbdProtocol.PAYLOAD_BYTES_MAX + 1L;
+        try (NbdServer large = NbdServer.start(Exports.of(new Export("large", LARGE)));
+                RawClient client = RawClient.structured(large.listen(LOOPBACK), "large")) {
+            client.request(NbdProtocol.CMD_READ, 1, 0, length);
+            RawClient.Chunk refusal = client.chunk();
+            assertEquals(NbdProtocol.REPLY_TYPE_ERROR, refusal.type());
+            assertEquals(NbdProtocol.EOVERFLOW, refusal.payload().getInt());
+            client.request(NbdProtocol.CMD_FLUSH, 2, 0, 0);
+            assertEquals(new RawClient.Simple(0, 2), client.simpleReply());
+        }
+    }
+
+    @Test
+    @Shows("chunk.error-offset")
+    void an_error_tells_up_to_where_the_request_was_done() throws IOException {
+        int damaged = 1 << 20;
+        Gate gate = new Gate(new DamagedDevice(SIZE, damaged));
+        try (NbdServer broken = NbdServer.start(Exports.of(new Export("broken", gate)));
+                RawClient client = RawClient.structured(broken.listen(LOOPBACK), "broken")) {
+            client.request(NbdProtocol.CMD_READ, 1, 4096, 2 << 20);
+            RawClient.Chunk chunk = client.chunk();
+            long next = 4096;
+            while (!chunk.isLast()) {
+                assertEquals(next, chunk.payload().getLong());
+                next += chunk.payload().remaining();
+                chunk = client.chunk();
+            }
+            assertTrue(next > 4096, "some pieces came before the damage");
+            assertEquals(next, errorOffset(chunk));
+            client.request(NbdProtocol.CMD_TRIM, 2, 4096, 2 << 20);
+            assertEquals(4096, errorOffset(client.chunk()));
+            client.request(NbdProtocol.CMD_CACHE, 3, 0, 3 << 20);
+            assertEquals(damaged, errorOffset(client.chunk()));
+        }
+    }
+
+    private static long errorOffset(RawClient.Chunk chunk) {
+        assertEquals(NbdProtocol.REPLY_TYPE_ERROR_OFFSET, chunk.type());
+        assertTrue(chunk.isLast());
+        assertEquals(NbdProtocol.EIO, chunk.payload().getInt());
+        int words = chunk.payload().getShort();
+        return chunk.payload().getLong(chunk.payload().position() + words);
     }
 
     private static void assertHole(RawClient.Chunk chunk, int offset, int length) {
