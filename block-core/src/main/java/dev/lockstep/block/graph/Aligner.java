@@ -151,8 +151,14 @@ final class Aligner implements BlockDevice {
             }
         }
         Set<WriteFlag> durable = flags.contains(WriteFlag.FUA) ? WriteFlag.DURABLE : WriteFlag.NONE;
-        write(offset, ByteBuffer.allocate((int) (first - offset)), durable);
-        write(last, ByteBuffer.allocate((int) (end - last)), durable);
+        writeZeroes(offset, (int) (first - offset), durable);
+        writeZeroes(last, (int) (end - last), durable);
+    }
+
+    private void writeZeroes(long offset, int length, Set<WriteFlag> flags) throws BlockException {
+        if (length > 0) {
+            write(offset, ByteBuffer.allocate(length), flags);
+        }
     }
 
     @Override

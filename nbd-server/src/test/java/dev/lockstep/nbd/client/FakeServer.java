@@ -17,6 +17,7 @@ import java.net.Socket;
 import java.nio.ByteBuffer;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.TreeMap;
 
 /// A server that does what a test tells it, however wrong: one script for each connection, in
 /// order. When a script has ended, its connection is held open until the client hangs up.
@@ -94,6 +95,10 @@ final class FakeServer implements AutoCloseable {
         /// Whether extended headers were agreed.
         private boolean extended;
 
+        /// What is answered to SET_META_CONTEXT.
+        final Map<Integer, String> contexts =
+                new TreeMap<>(Map.of(CONTEXT, NbdProtocol.META_BASE_ALLOCATION));
+
         /// The payload of the last request that had one.
         byte[] payload = new byte[0];
 
@@ -149,10 +154,12 @@ final class FakeServer implements AutoCloseable {
                     }
                     case NbdProtocol.OPT_STRUCTURED_REPLY -> accept(option, structured);
                     case NbdProtocol.OPT_SET_META_CONTEXT -> {
-                        answer(
-                                option,
-                                new OptionReply.MetaContext(
-                                        CONTEXT, NbdProtocol.META_BASE_ALLOCATION));
+                        for (var context : contexts.entrySet()) {
+                            answer(
+                                    option,
+                                    new OptionReply.MetaContext(
+                                            context.getKey(), context.getValue()));
+                        }
                         answer(option, new OptionReply.Ack());
                     }
                     default -> {
@@ -245,6 +252,20 @@ final class FakeServer implements AutoCloseable {
             chunk(
                     NbdProtocol.REPLY_FLAG_DONE,
                     NbdProtocol.REPLY_TYPE_BLOCK_STATUS,
+                    cookie,
+                    body.array());
+        }
+
+        void wideStatus(boolean done, long cookie, int context, int count, long... words)
+                throws IOException {
+            ByteBuffer body = ByteBuffer.allocate(4 + 4 + 8 * words.length);
+            body.putInt(context).putInt(count);
+            for (long word : words) {
+                body.putLong(word);
+            }
+            chunk(
+                    done ? NbdProtocol.REPLY_FLAG_DONE : 0,
+                    NbdProtocol.REPLY_TYPE_BLOCK_STATUS_EXT,
                     cookie,
                     body.array());
         }
