@@ -18,9 +18,14 @@
 /// **Time.** Deadlines are counted in ticks of the device's own watchdog rather than read off a
 /// clock: a pause of this process is not held against the server.
 ///
-/// **Losing the server.** The first failure of any connection fails the device for good: everything
-/// in flight and everything after it, at once, with the cause. The owner is told. Reconnecting,
-/// when it comes, belongs where [dev.lockstep.nbd.client.RemoteDevice] hears of the loss.
+/// **Losing the server.** `Connections` is the one place that hears of a lost connection. Unless the
+/// device is to come back, the first loss fails it for good: everything in flight and everything
+/// after it, at once, with the cause; the owner is told. If it is to come back, each connection has
+/// a keeper that replaces it, and whoever awaits a request that was lost sends it again where that
+/// is safe (`Replay`).
+///
+/// **Other uses.** [dev.lockstep.nbd.client.RemoteServer] asks a server what it has, without using
+/// any of it. A `Link` is the socket, or TLS around it.
 ///
 /// **A hostile server** is cut off at its first breach with a sentence that names it, and cannot
 /// make the client hold more than the callers' own buffers and a few hundred kilobytes.

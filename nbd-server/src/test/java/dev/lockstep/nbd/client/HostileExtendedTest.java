@@ -108,7 +108,9 @@ class HostileExtendedTest {
                     NbdProtocol.REPLY_TYPE_ERROR
                 }) {
             for (long length : new long[] {TIB, -1, Long.MIN_VALUE}) {
-                readIsCutOff("broke the NBD protocol", (wire, request) -> header(wire, type, request, length));
+                readIsCutOff(
+                        "broke the NBD protocol",
+                        (wire, request) -> header(wire, type, request, length));
             }
         }
     }
@@ -204,16 +206,14 @@ class HostileExtendedTest {
                                 wire -> {
                                     wire.contexts.put(8, "x:y");
                                     wire.handshake(true, FLAGS);
-                                    wire.wideStatus(
-                                            true, wire.request().cookie(), 8, 1, BYTES, 0);
+                                    wire.wideStatus(true, wire.request().cookie(), 8, 1, BYTES, 0);
                                 });
                 RemoteDevice device =
                         RemoteDevice.open(options(server).withContexts(List.of("x:y")))) {
             BlockException failure =
                     assertThrows(BlockException.class, () -> device.status("x:y", OFFSET, BYTES));
             assertTrue(
-                    failure.getMessage().contains("answered without extents"),
-                    failure::getMessage);
+                    failure.getMessage().contains("answered without extents"), failure::getMessage);
         }
     }
 
@@ -317,8 +317,7 @@ class HostileExtendedTest {
                                             true, FLAGS | NbdProtocol.FLAG_BLOCK_STATUS_PAYLOAD);
                                     Received request = wire.request();
                                     filter.set(wire.payload);
-                                    wire.wideStatus(
-                                            true, request.cookie(), 8, 1, BYTES, 5L << 32);
+                                    wire.wideStatus(true, request.cookie(), 8, 1, BYTES, 5L << 32);
                                 });
                 RemoteDevice device =
                         RemoteDevice.open(options(server).withContexts(List.of("x:y")))) {

@@ -1,7 +1,7 @@
 package dev.lockstep.nbd.client;
 
-/// The server is nbdkit, which refuses whatever is not whole blocks of 512 bytes, or longer than
-/// 16 KiB.
+/// The server is nbdkit, which refuses whatever is not whole blocks of 512 bytes, or longer than 16
+/// KiB.
 class NbdkitBlocksContractTest extends RemoteContract {
     @Override
     Served serve(int size) throws Exception {
