@@ -176,9 +176,8 @@ final class NbdCommand implements Callable<Integer> {
             Detached.begin();
         }
         UserObjects objects = security.objects();
-        ServerOptions options = 
-                clientTesting.applyTo(
-                        listening.options().withTls(security.server(objects)));
+        ServerOptions options =
+                clientTesting.applyTo(listening.options().withTls(security.server(objects)));
         return ServerProcess.run(
                 spec.qualifiedName(), () -> start(image.open(disk, objects), options, background));
     }

@@ -16,6 +16,7 @@ import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.client.FakeServer.Received;
 import dev.lockstep.nbd.client.FakeServer.Script;
 import dev.lockstep.nbd.client.FakeServer.Wire;
+import dev.lockstep.nbd.conformance.Shows;
 
 import org.awaitility.Awaitility;
 import org.jspecify.annotations.Nullable;
@@ -250,6 +251,7 @@ class ReconnectTest {
     }
 
     @Test
+    @Shows("shutdown.eshutdown")
     void a_server_that_is_shutting_down_is_left_politely_and_found_again() throws Exception {
         AtomicReference<Received> last = new AtomicReference<>();
         try (FakeServer server =

@@ -10,6 +10,7 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.NbdUri;
 import dev.lockstep.nbd.OptionReply;
+import dev.lockstep.nbd.conformance.Shows;
 import dev.lockstep.nbd.tls.Authority;
 import dev.lockstep.nbd.tls.ClientTls;
 import dev.lockstep.nbd.tls.TlsCredentials;
@@ -107,6 +108,7 @@ class TlsClientTest {
     }
 
     @Test
+    @Shows("tls.client-upgrades")
     void certificates_work_with_nbdkit_and_with_qemu_nbd() throws Exception {
         try (PeerServer nbdkit = nbdkitWithCertificates();
                 PeerServer qemu = qemuNbd("tls-creds-x509,verify-peer=yes,dir=" + certificates)) {
@@ -125,6 +127,7 @@ class TlsClientTest {
     }
 
     @Test
+    @Shows("tls.version")
     void pre_shared_keys_work_in_tls_1_2_with_and_without_diffie_hellman() throws Exception {
         for (String exchange : new String[] {"PSK", "DHE-PSK"}) {
             String priority =
@@ -169,6 +172,7 @@ class TlsClientTest {
     }
 
     @Test
+    @Shows("tls.client-failed")
     void a_name_that_the_certificate_does_not_have_is_refused() throws Exception {
         try (PeerServer server = nbdkitWithCertificates()) {
             RemoteOptions options = server.options();
@@ -180,6 +184,7 @@ class TlsClientTest {
     }
 
     @Test
+    @Shows("tls.client-refused")
     void a_server_without_tls_is_refused_unless_tls_is_optional() throws Exception {
         try (PeerServer server = nbdkit()) {
             assertTrue(failure(server.options().withTls(x509())).contains("does not offer TLS"));
@@ -200,6 +205,7 @@ class TlsClientTest {
     }
 
     @Test
+    @Shows("tls.client-first")
     void what_comes_in_the_clear_after_the_consent_is_not_taken_for_encrypted() throws Exception {
         try (FakeServer server =
                 new FakeServer(

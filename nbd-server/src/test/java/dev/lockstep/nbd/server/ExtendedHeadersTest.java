@@ -60,7 +60,14 @@ class ExtendedHeadersTest {
     }
 
     @Test
-    @Shows({"extended.reply", "extended.offset", "extended.headers", "simple.not-extended"})
+    @Shows({
+        "extended.reply",
+        "extended.offset",
+        "extended.headers",
+        "simple.not-extended",
+        "extended.go",
+        "extended.alone"
+    })
     void every_reply_has_an_extended_header_with_the_offset_of_its_request() throws IOException {
         try (RawClient client = RawClient.extended(address, "disk")) {
             for (int type :
@@ -155,6 +162,7 @@ class ExtendedHeadersTest {
     }
 
     @Test
+    @Shows("extended.headers")
     void a_header_of_the_other_style_ends_the_connection() throws IOException {
         try (RawClient client = RawClient.extended(address, "disk")) {
             client.send(RawClient.header(0, NbdProtocol.CMD_FLUSH, 1, 0, 0));
@@ -185,6 +193,7 @@ class ExtendedHeadersTest {
     }
 
     @Test
+    @Shows("size.range")
     void a_range_that_does_not_fit_is_refused_however_long_it_is() throws IOException {
         try (RawClient client = RawClient.extended(address, "disk", "base:allocation")) {
             for (long length : List.of(SIZE + 1, Long.MAX_VALUE, Long.MIN_VALUE, -1L)) {
@@ -309,6 +318,7 @@ class ExtendedHeadersTest {
     }
 
     @Test
+    @Shows("cmd.req-one")
     void one_extent_is_never_longer_than_the_request() throws IOException {
         int one = NbdProtocol.CMD_FLAG_REQ_ONE;
         try (RawClient client = RawClient.extended(address, "disk", "base:allocation")) {

@@ -9,6 +9,7 @@ import dev.lockstep.block.memory.MemoryDevice;
 import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.Export;
 import dev.lockstep.nbd.Exports;
+import dev.lockstep.nbd.conformance.Shows;
 import dev.lockstep.nbd.tls.Authority;
 import dev.lockstep.nbd.tls.ServerTls;
 import dev.lockstep.nbd.tls.TlsAuthorization;
@@ -161,6 +162,7 @@ class TlsPeerTest {
     }
 
     @Test
+    @Shows("forced.failed")
     void a_client_with_a_wrong_key_or_name_is_refused() throws Exception {
         serve(ServerTls.required(psk()), disk);
         Path wrong =
