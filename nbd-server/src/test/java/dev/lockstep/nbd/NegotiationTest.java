@@ -204,14 +204,6 @@ class NegotiationTest {
         "list-context.unknown",
         "list-context.id"
     })
-    @Shows({
-        "base.wildcard-list",
-        "list-context.all",
-        "list-context.matching",
-        "list-context.none",
-        "list-context.unknown",
-        "list-context.id"
-    })
     void a_listing_of_contexts_knows_the_wildcard_and_selects_nothing() {
         for (List<String> queries :
                 List.of(List.<String>of(), List.of("base:"), List.of("base:allocation"))) {

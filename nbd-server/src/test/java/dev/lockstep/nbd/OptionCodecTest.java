@@ -69,13 +69,6 @@ class OptionCodecTest {
         "list-context.malformed",
         "option.name-length"
     })
-    @Shows({
-        "list.data",
-        "starttls.data",
-        "structured.data",
-        "list-context.malformed",
-        "option.name-length"
-    })
     void an_option_with_bytes_too_few_or_too_many_is_malformed() {
         for (Option option : OPTIONS) {
             if (option instanceof Option.ExportName || option instanceof Option.Abort) {

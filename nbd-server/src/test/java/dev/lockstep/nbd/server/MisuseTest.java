@@ -193,13 +193,6 @@ class MisuseTest {
         "read.simple-error",
         "baseline.next"
     })
-    @Shows({
-        "error.command",
-        "error.flag",
-        "status.unselected",
-        "read.simple-error",
-        "baseline.next"
-    })
     void flags_and_commands_that_are_not_known_are_invalid() throws IOException {
         try (RawClient client = RawClient.simple(address, "disk")) {
             client.send(RawClient.header(1 << 9, NbdProtocol.CMD_READ, 1, 0, 512));

@@ -218,14 +218,6 @@ class TransmissionTest {
         "chunk.status-size",
         "allocation.flags"
     })
-    @Shows({
-        "status.per-context",
-        "status.consecutive",
-        "status.merged",
-        "cmd.req-one",
-        "chunk.status-size",
-        "allocation.flags"
-    })
     void block_status_tells_holes_from_data() throws Exception {
         memory.write(1 << 20, ByteBuffer.allocateDirect(1 << 20), WriteFlag.NONE);
         try (RawClient client = RawClient.structured(address, "disk")) {
