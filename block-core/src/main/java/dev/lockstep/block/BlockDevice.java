@@ -30,7 +30,8 @@ public interface BlockDevice extends Closeable {
     /// error.
     String description();
 
-    /// The length in bytes. It does not change while the device is open.
+    /// The length in bytes. It does not change while the device is open, unless the device is a
+    /// [dev.lockstep.block.graph.Resizable] and is told so.
     long size();
 
     /// What this device does by itself. The answer is the same for the device's lifetime.

@@ -19,6 +19,8 @@ import java.util.List;
 /// @param minimumBlockSize what every offset and length is a multiple of, a power of two up to
 ///     [#MINIMUM_BLOCK_SIZE_MAX]. With more than 1, clients that do not ask for block sizes are
 ///     refused, and so are requests that do not fit
+/// @param resizable whether clients may change its size. It should then have one client: others
+///     keep the size that they were told, and fail beyond the end
 /// @param contexts what BLOCK_STATUS can tell, each under a name of its own
 public record Export(
         String name,
@@ -26,6 +28,7 @@ public record Export(
         Gate root,
         boolean tlsOnly,
         int minimumBlockSize,
+        boolean resizable,
         List<MetaContext> contexts) {
     /// The largest minimum that the protocol allows.
     public static final int MINIMUM_BLOCK_SIZE_MAX = 64 << 10;
@@ -45,7 +48,7 @@ public record Export(
 
     /// An export that needs no TLS, takes requests of any size, and tells what is allocated.
     public Export(String name, String description, Gate root) {
-        this(name, description, root, false, 1, List.of(MetaContext.allocation(root)));
+        this(name, description, root, false, 1, false, List.of(MetaContext.allocation(root)));
     }
 
     /// An export without a description.
@@ -60,19 +63,24 @@ public record Export(
 
     /// The same for clients that use TLS alone.
     public Export withTlsOnly() {
-        return new Export(name, description, root, true, minimumBlockSize, contexts);
+        return new Export(name, description, root, true, minimumBlockSize, resizable, contexts);
     }
 
     /// The same with one more metadata context.
     public Export withContext(MetaContext context) {
         List<MetaContext> more = new ArrayList<>(contexts);
         more.add(context);
-        return new Export(name, description, root, tlsOnly, minimumBlockSize, more);
+        return new Export(name, description, root, tlsOnly, minimumBlockSize, resizable, more);
     }
 
     /// The same with another minimum block size.
     public Export withMinimumBlockSize(int bytes) {
-        return new Export(name, description, root, tlsOnly, bytes, contexts);
+        return new Export(name, description, root, tlsOnly, bytes, resizable, contexts);
+    }
+
+    /// The same whose size clients may change, if the device and its permissions let them.
+    public Export withResizing() {
+        return new Export(name, description, root, tlsOnly, minimumBlockSize, true, contexts);
     }
 
     /// Whether writing is refused.
@@ -80,9 +88,10 @@ public record Export(
         return root.capabilities().readOnly();
     }
 
-    /// The size that clients are told: whole blocks, since they could not reach the rest.
+    /// The size that new clients are told: what the device has grown to, in whole blocks, since
+    /// clients could not reach the rest.
     public long size() {
-        return root.size() & -minimumBlockSize;
+        return root.remeasure() & -minimumBlockSize;
     }
 
     /// Returns what a client is told it may do.
@@ -103,6 +112,9 @@ public record Export(
                         : NbdProtocol.FLAG_SEND_TRIM
                                 | NbdProtocol.FLAG_SEND_WRITE_ZEROES
                                 | NbdProtocol.FLAG_SEND_FAST_ZERO;
+        if (resizable && !capabilities.readOnly()) {
+            flags |= NbdProtocol.FLAG_SEND_RESIZE;
+        }
         if (manyConnections && (capabilities.sharedFlush() || capabilities.readOnly())) {
             flags |= NbdProtocol.FLAG_CAN_MULTI_CONN;
         }

@@ -53,7 +53,11 @@ public final class NbdErrors {
 
     /// ENOTSUP is the answer to a fast zero that would be slow, and to nothing else.
     private static int unsupported(int command) {
-        return command == NbdProtocol.CMD_WRITE_ZEROES ? NbdProtocol.ENOTSUP : NbdProtocol.EINVAL;
+        return switch (command) {
+            case NbdProtocol.CMD_WRITE_ZEROES -> NbdProtocol.ENOTSUP;
+            case NbdProtocol.CMD_RESIZE -> NbdProtocol.EPERM;
+            default -> NbdProtocol.EINVAL;
+        };
     }
 
     private static int beyondTheEnd(int command) {

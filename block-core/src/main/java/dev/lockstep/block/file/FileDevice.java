@@ -9,6 +9,7 @@ import dev.lockstep.block.Extent;
 import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.file.FileOptions.Discard;
+import dev.lockstep.block.graph.Resizable;
 import dev.lockstep.block.graph.SharedAlignment;
 
 import org.jspecify.annotations.Nullable;
@@ -27,7 +28,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 ///
 /// With `O_DIRECT` everything is a multiple of the device's alignment, buffers too; the gate sees
 /// to that.
-public final class FileDevice implements BlockDevice, SharedAlignment {
+public final class FileDevice implements BlockDevice, SharedAlignment, Resizable {
     /// The most that is read on a thread that must not block: copying it takes some 100 us.
     private static final int READ_NOW_MAX_BYTES = 1 << 20;
 
@@ -46,7 +47,6 @@ public final class FileDevice implements BlockDevice, SharedAlignment {
     private final FileSpace space;
     private final CacheMode cache;
     private final Capabilities capabilities;
-    private final long size;
     private final boolean canWriteNow;
     private final IoPool pool = new IoPool();
     private final InlineWrites inlineWrites = new InlineWrites();
@@ -60,7 +60,6 @@ public final class FileDevice implements BlockDevice, SharedAlignment {
         this.file = file;
         this.cache = cache;
         space = new FileSpace(this, file);
-        size = file.size();
         blockLock = new RangeLock(file.alignment());
         canWriteNow = !cache.direct() && !cache.writeThrough();
         boolean syncsItself = cache.writeThrough() || cache == CacheMode.UNSAFE;
@@ -116,7 +115,7 @@ public final class FileDevice implements BlockDevice, SharedAlignment {
 
     @Override
     public long size() {
-        return size;
+        return file.size();
     }
 
     @Override
@@ -261,6 +260,40 @@ public final class FileDevice implements BlockDevice, SharedAlignment {
     @Override
     public List<Extent> extents(long offset, long length) throws BlockException {
         return blocking(() -> space.extents(offset, length));
+    }
+
+    @Override
+    public long remeasure() {
+        if (!closed.get()) {
+            file.remeasure();
+        }
+        return size();
+    }
+
+    @Override
+    public void resize(long bytes) throws BlockException {
+        if (file.block()) {
+            throw new BlockException(
+                    Kind.UNSUPPORTED, description + ": a block device is as long as it is");
+        }
+        if (bytes < 0 || bytes % file.unit() != 0) {
+            throw new BlockException(
+                    Kind.INVALID,
+                    "%s: it cannot have %d bytes, which are no multiple of %d"
+                            .formatted(description, bytes, file.unit()));
+        }
+        slowly(
+                () -> {
+                    int result = Posix.ftruncate(file.fd(), bytes);
+                    if (result < 0) {
+                        throw new BlockException(
+                                Errno.kind(result),
+                                "%s: resize to %d bytes: %s"
+                                        .formatted(description, bytes, Errno.text(result)));
+                    }
+                    return null;
+                });
+        file.end().set(bytes);
     }
 
     @Override

@@ -18,7 +18,7 @@ import java.util.Set;
 ///
 /// @param device what the gate leads to
 /// @param aligned takes the requests: the device itself, or what makes requests fit its alignment
-/// @param size asked once
+/// @param size asked once, and again where the device is a [Resizable]
 /// @param capabilities those of `aligned`, asked once
 record Child(BlockDevice device, BlockDevice aligned, long size, Capabilities capabilities) {
     /// The largest write that stands in for a zero: big enough to be cheap a byte, small enough to
@@ -34,6 +34,11 @@ record Child(BlockDevice device, BlockDevice aligned, long size, Capabilities ca
     static Child of(BlockDevice device) {
         BlockDevice aligned = Aligner.of(device);
         return new Child(device, aligned, device.size(), aligned.capabilities());
+    }
+
+    /// The same after its length has changed.
+    Child withSize(long bytes) {
+        return new Child(device, aligned, bytes, capabilities);
     }
 
     void read(long offset, ByteBuffer target) throws BlockException {

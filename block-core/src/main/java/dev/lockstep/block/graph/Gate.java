@@ -23,7 +23,7 @@ import java.util.concurrent.locks.ReentrantLock;
 /// A gate accepts any range and any flags. It refuses what is wrong, emulates what the device below
 /// lacks, and otherwise passes the request on unchanged. While it is shut, blocking requests wait
 /// and the `now` requests answer false.
-public final class Gate implements BlockDevice {
+public final class Gate implements BlockDevice, Resizable {
     /// The sign bit of [#state]; the other bits count the requests in flight.
     private static final long SHUT = Long.MIN_VALUE;
 
@@ -225,6 +225,37 @@ public final class Gate implements BlockDevice {
         Child child = enter();
         assert RequestScope.left();
         return new Entered(child.startFlush());
+    }
+
+    /// Requests in flight are not disturbed, since nothing that they can reach changes.
+    @Override
+    public long remeasure() {
+        if (target.device() instanceof Resizable resizable) {
+            lock.lock();
+            try {
+                target = target.withSize(resizable.remeasure());
+            } finally {
+                lock.unlock();
+            }
+        }
+        return target.size();
+    }
+
+    /// Drains the gate for it.
+    @Override
+    public void resize(long bytes) throws BlockException {
+        checkWrite("resize", 0, 0);
+        if (!(target.device() instanceof Resizable resizable)) {
+            throw new BlockException(
+                    Kind.UNSUPPORTED, "%s: its length is fixed".formatted(description()));
+        }
+        drain();
+        try {
+            resizable.resize(bytes);
+            remeasure();
+        } finally {
+            open();
+        }
     }
 
     /// Does nothing: who opened the device behind the gate closes it.

@@ -7,26 +7,29 @@ import dev.lockstep.block.Capabilities;
 import dev.lockstep.block.Extent;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.block.graph.Resizable;
 
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Set;
 
 /// A window of another device. Whatever that can do without blocking, this can.
-public final class RawDevice implements BlockDevice {
+public final class RawDevice implements BlockDevice, Resizable {
     private final Gate file;
     private final long start;
-    private final long size;
+    private final boolean whole;
+    private volatile long size;
 
-    private RawDevice(Gate file, long start, long size) {
+    private RawDevice(Gate file, long start, long size, boolean whole) {
         this.file = file;
         this.start = start;
         this.size = size;
+        this.whole = whole;
     }
 
     /// All of a device.
     public static RawDevice whole(Gate file) {
-        return new RawDevice(file, 0, file.size());
+        return new RawDevice(file, 0, file.size(), true);
     }
 
     /// The part of a device from `offset` to its end.
@@ -42,7 +45,7 @@ public final class RawDevice implements BlockDevice {
                     "%s: a window of %d bytes at %d lies outside of its %d bytes"
                             .formatted(file.description(), size, offset, file.size()));
         }
-        return new RawDevice(file, offset, size);
+        return new RawDevice(file, offset, size, false);
     }
 
     @Override
@@ -99,6 +102,24 @@ public final class RawDevice implements BlockDevice {
     @Override
     public boolean writeNow(long offset, ByteBuffer source) throws BlockException {
         return file.writeNow(start + offset, source);
+    }
+
+    /// Only the whole of a device grows with it.
+    @Override
+    public long remeasure() {
+        if (whole) {
+            size = file.remeasure();
+        }
+        return size;
+    }
+
+    @Override
+    public void resize(long bytes) throws BlockException {
+        if (!whole) {
+            throw new BlockException(
+                    Kind.UNSUPPORTED, "%s: the window is fixed".formatted(description()));
+        }
+        file.resize(bytes);
     }
 
     @Override

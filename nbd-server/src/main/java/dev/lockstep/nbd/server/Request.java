@@ -9,6 +9,7 @@ import static dev.lockstep.nbd.NbdProtocol.CMD_FLAG_NO_HOLE;
 import static dev.lockstep.nbd.NbdProtocol.CMD_FLAG_REQ_ONE;
 import static dev.lockstep.nbd.NbdProtocol.CMD_FLUSH;
 import static dev.lockstep.nbd.NbdProtocol.CMD_READ;
+import static dev.lockstep.nbd.NbdProtocol.CMD_RESIZE;
 import static dev.lockstep.nbd.NbdProtocol.CMD_TRIM;
 import static dev.lockstep.nbd.NbdProtocol.CMD_WRITE;
 import static dev.lockstep.nbd.NbdProtocol.CMD_WRITE_ZEROES;
@@ -181,12 +182,22 @@ final class Request implements Runnable {
             bytes.release();
         }
         if (error != 0) {
-            long failedAt = at < offset + length ? at : Replies.NOWHERE;
-            outbox.error(cookie, origin, error, message, failedAt);
+            outbox.error(cookie, origin, error, message, failedAt());
         } else {
             outbox.success(cookie, origin);
         }
         outbox.released(cost);
+    }
+
+    /// Where a request that is about a range has failed.
+    private long failedAt() {
+        boolean hasRange = type != CMD_FLUSH && type != CMD_RESIZE;
+        return hasRange && at < offset + length ? at : Replies.NOWHERE;
+    }
+
+    /// Whether it has changed the size of the export.
+    boolean hasResized() {
+        return type == CMD_RESIZE && error == 0;
     }
 
     /// Releases the buffer without an answer.
@@ -222,6 +233,7 @@ final class Request implements Runnable {
             }
             case CMD_WRITE_ZEROES -> zero();
             case CMD_BLOCK_STATUS -> buffer = status();
+            case CMD_RESIZE -> gate.resize(offset);
             default -> throw new IllegalStateException("command " + type);
         }
     }

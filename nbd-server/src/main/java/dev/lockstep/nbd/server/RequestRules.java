@@ -11,6 +11,7 @@ import static dev.lockstep.nbd.NbdProtocol.CMD_FLAG_PAYLOAD_LEN;
 import static dev.lockstep.nbd.NbdProtocol.CMD_FLAG_REQ_ONE;
 import static dev.lockstep.nbd.NbdProtocol.CMD_FLUSH;
 import static dev.lockstep.nbd.NbdProtocol.CMD_READ;
+import static dev.lockstep.nbd.NbdProtocol.CMD_RESIZE;
 import static dev.lockstep.nbd.NbdProtocol.CMD_TRIM;
 import static dev.lockstep.nbd.NbdProtocol.CMD_WRITE;
 import static dev.lockstep.nbd.NbdProtocol.CMD_WRITE_ZEROES;
@@ -21,6 +22,7 @@ import static dev.lockstep.nbd.NbdProtocol.FLAG_SEND_DF;
 import static dev.lockstep.nbd.NbdProtocol.FLAG_SEND_FAST_ZERO;
 import static dev.lockstep.nbd.NbdProtocol.FLAG_SEND_FLUSH;
 import static dev.lockstep.nbd.NbdProtocol.FLAG_SEND_FUA;
+import static dev.lockstep.nbd.NbdProtocol.FLAG_SEND_RESIZE;
 import static dev.lockstep.nbd.NbdProtocol.FLAG_SEND_TRIM;
 import static dev.lockstep.nbd.NbdProtocol.FLAG_SEND_WRITE_ZEROES;
 
@@ -40,7 +42,7 @@ final class RequestRules {
     private final boolean chunked;
     private final int offered;
     private final int blockMask;
-    private final long size;
+    private long size;
 
     RequestRules(Transmission agreed) {
         this.extended = agreed.style() == HeaderStyle.EXTENDED;
@@ -51,6 +53,11 @@ final class RequestRules {
         this.offered = agreed.flags();
         this.blockMask = agreed.export().minimumBlockSize() - 1;
         this.size = agreed.size();
+    }
+
+    /// The client has changed the size. Until then it keeps the size that it was told.
+    void resized(long bytes) {
+        size = bytes;
     }
 
     /// What every request begins with.
@@ -101,6 +108,9 @@ final class RequestRules {
         if (type == CMD_DISC || type == CMD_FLUSH) {
             return 0;
         }
+        if (type == CMD_RESIZE) {
+            return offset < 0 || (offset & blockMask) != 0 ? NbdProtocol.EINVAL : 0;
+        }
         if (offset < 0 || length < 0 || offset > size - length) {
             return isWriting(type) && type != CMD_TRIM ? NbdProtocol.ENOSPC : NbdProtocol.EINVAL;
         }
@@ -143,7 +153,7 @@ final class RequestRules {
         return switch (type) {
             case CMD_READ -> fua | ifOffered(FLAG_SEND_DF, CMD_FLAG_DF);
             case CMD_WRITE -> fua | (extended ? CMD_FLAG_PAYLOAD_LEN : 0);
-            case CMD_DISC, CMD_FLUSH, CMD_TRIM, CMD_CACHE -> fua;
+            case CMD_DISC, CMD_FLUSH, CMD_TRIM, CMD_CACHE, CMD_RESIZE -> fua;
             case CMD_WRITE_ZEROES ->
                     fua | CMD_FLAG_NO_HOLE | ifOffered(FLAG_SEND_FAST_ZERO, CMD_FLAG_FAST_ZERO);
             case CMD_BLOCK_STATUS ->
@@ -165,6 +175,7 @@ final class RequestRules {
             case CMD_TRIM -> FLAG_SEND_TRIM;
             case CMD_CACHE -> FLAG_SEND_CACHE;
             case CMD_WRITE_ZEROES -> FLAG_SEND_WRITE_ZEROES;
+            case CMD_RESIZE -> FLAG_SEND_RESIZE;
             default -> 0;
         };
     }

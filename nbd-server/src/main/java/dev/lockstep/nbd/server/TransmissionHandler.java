@@ -54,6 +54,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     private final InlineIo inline;
     private final Faults faults;
 
+    private final RequestRules rules;
     private final RequestDecoder decoder;
 
     /// The request at hand, as long as `decoding`: it was taken from the input and waits for its
@@ -95,7 +96,8 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         this.input = new Input(channel, buffers);
         this.outbox = new Outbox(channel, buffers, replies, this);
         this.inline = new InlineIo(gate, replies, input, outbox, buffers);
-        this.decoder = new RequestDecoder(new RequestRules(agreed), outbox);
+        this.rules = new RequestRules(agreed);
+        this.decoder = new RequestDecoder(rules, outbox);
         this.header = decoder.header;
         this.allowance = connection.newAllowance();
         this.faults = connection.faults();
@@ -389,6 +391,9 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
             Request following = request.next;
             request.next = null;
             inFlight--;
+            if (request.hasResized()) {
+                rules.resized(request.offset);
+            }
             if (phase == Phase.CLOSED) {
                 request.discard();
                 allowance.release(request.cost);
