@@ -3,6 +3,7 @@ package dev.lockstep.cli;
 import picocli.CommandLine.IParameterPreprocessor;
 import picocli.CommandLine.Model.ArgSpec;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 
 import java.util.Map;
 import java.util.Stack;
@@ -10,6 +11,9 @@ import java.util.Stack;
 /// Lets an option's optional value be given only as `--option=VALUE`, as GNU programs have it, so
 /// that `--option` does not swallow the argument that follows.
 final class AttachedValue implements IParameterPreprocessor {
+    /// What picocli says is between an option and what follows it as another argument.
+    private static final String DETACHED = " ";
+
     @Override
     @SuppressWarnings("JdkObsolete") // picocli's signature
     public boolean preprocess(
@@ -17,13 +21,10 @@ final class AttachedValue implements IParameterPreprocessor {
             CommandSpec command,
             ArgSpec argument,
             Map<String, Object> info) {
-        if (info.get("separator") == null) {
-            arguments.push(fallback(argument));
+        if (!DETACHED.equals(info.get("separator"))) {
+            return false;
         }
-        return false;
-    }
-
-    private static String fallback(ArgSpec argument) {
-        return ((picocli.CommandLine.Model.OptionSpec) argument).fallbackValue();
+        argument.setValue(((OptionSpec) argument).fallbackValue());
+        return true;
     }
 }

@@ -18,7 +18,13 @@ import java.util.concurrent.Callable;
         name = "lockstep",
         description =
                 "Serves virtual disks over NBD and keeps two hosts' copies of one in lockstep.",
-        subcommands = {NbdCommand.class, CopyCommand.class, ColoCommand.class, DemoCommand.class},
+        subcommands = {
+            NbdCommand.class,
+            InfoCommand.class,
+            CopyCommand.class,
+            ColoCommand.class,
+            DemoCommand.class
+        },
         footer = {
             "",
             "Examples:",

@@ -1,0 +1,222 @@
+package dev.lockstep.cli;
+
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.filter.probe.ImageFormat;
+import dev.lockstep.nbd.NbdProtocol;
+import dev.lockstep.nbd.NbdUri;
+import dev.lockstep.nbd.OptionReply;
+import dev.lockstep.nbd.client.RemoteDevice;
+import dev.lockstep.nbd.client.RemoteExport;
+import dev.lockstep.nbd.client.RemoteOptions;
+import dev.lockstep.nbd.client.RemoteServer;
+import dev.lockstep.nbd.client.StatusExtent;
+
+import org.jspecify.annotations.Nullable;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+
+/// `lockstep info`.
+@Command(
+        name = "info",
+        description = {
+            "Show what an NBD server and its exports are, with nbdinfo's options and output.",
+            "",
+            "--can and --is print nothing: their exit status is 0 for yes, 2 for no, and 1 if nobody"
+                    + " knows."
+        },
+        footer = {
+            "",
+            "Examples:",
+            "  lockstep info nbd://server/disk",
+            "  lockstep info --list --json nbd+unix:///?socket=/tmp/d.sock",
+            "  lockstep info --map --totals nbd://server/disk",
+            "  lockstep info --is read-only nbd://server/disk && echo 'no writing'"
+        })
+final class InfoCommand implements Callable<Integer> {
+    private static final int YES = 0;
+    private static final int NO = 2;
+
+    @Option(names = "--json", description = "Print JSON, for programs.")
+    private boolean json;
+
+    @Option(
+            names = {"-L", "--list"},
+            description = "Show all exports that the server lists, whatever the URI names.")
+    private boolean list;
+
+    @Option(names = "--size", description = "Show only the size in bytes.")
+    private boolean size;
+
+    @Option(
+            names = "--map",
+            arity = "0..1",
+            paramLabel = "CONTEXT",
+            fallbackValue = NbdProtocol.META_BASE_ALLOCATION,
+            preprocessor = AttachedValue.class,
+            description = "Show the extents of a metadata context. Default: base:allocation.")
+    private @Nullable String map;
+
+    @Option(names = "--totals", description = "With --map: show only how much there is of each.")
+    private boolean totals;
+
+    @Option(
+            names = {"--can", "--is", "--has"},
+            paramLabel = "WHAT",
+            description =
+                    "Answer: cache, connect, df, fast-zero, flush, fua, multi-conn, read, trim,"
+                            + " write, zero, structured-reply, extended-headers,"
+                            + " block-status-payload, read-only, rotational or tls.")
+    private @Nullable String question;
+
+    @Option(
+            names = "--content",
+            negatable = true,
+            description =
+                    "Look at the first bytes for an image format. Default: unless with --list.")
+    private @Nullable Boolean content;
+
+    @Parameters(paramLabel = "URI", description = "The export, as an NBD URI.")
+    @SuppressWarnings("NullAway.Init")
+    private NbdUri uri;
+
+    /// The output is plain; scripts may say so or not.
+    @Option(
+            names = {"--color", "--colour", "--no-color", "--no-colour"},
+            description = "Accepted for nbdinfo's sake: the output is plain.")
+    void color(boolean accepted) {}
+
+    @Override
+    public Integer call() throws IOException {
+        int modes =
+                (list ? 1 : 0)
+                        + (size ? 1 : 0)
+                        + (map != null ? 1 : 0)
+                        + (question == null ? 0 : 1);
+        if (modes > 1) {
+            throw new UsageError("give one of --list, --size, --map, --can and --is");
+        }
+        if (totals && map == null) {
+            throw new UsageError("--totals sums up a map: say --map --totals");
+        }
+        if (question != null) {
+            return answer(question);
+        }
+        System.out.print(map == null ? report() : map(map));
+        return YES;
+    }
+
+    private String report() throws IOException {
+        InfoPrinter printer = new InfoPrinter(json);
+        List<ExportFacts> exports = new ArrayList<>();
+        try (RemoteServer server = RemoteServer.connect(options(uri))) {
+            if (size) {
+                return printer.size(server.describe(uri.export()).size());
+            }
+            if (list) {
+                for (OptionReply.Server listed : server.exports()) {
+                    exports.add(listed(server, listed));
+                }
+            } else {
+                exports.add(facts(uri, server.describe(uri.export())));
+            }
+            if (content == null ? !list : content) {
+                exports.replaceAll(InfoCommand::withContent);
+            }
+            return printer.exports(server.headers(), server.isEncrypted(), exports);
+        }
+    }
+
+    /// An export that only others may use is still listed.
+    private ExportFacts listed(RemoteServer server, OptionReply.Server listed) {
+        NbdUri place = new NbdUri(uri.address(), listed.name(), uri.tls());
+        try {
+            return facts(place, server.describe(listed.name()));
+        } catch (BlockException _) {
+            return new ExportFacts(place, listed.name(), listed.description(), null, null);
+        }
+    }
+
+    private static ExportFacts facts(NbdUri place, RemoteExport export) {
+        return new ExportFacts(place, export.name(), export.description(), export, null);
+    }
+
+    /// Looks at the first bytes, on a connection of its own. A server that lets only one client in,
+    /// or whose first bytes cannot be read, still tells everything else.
+    private static ExportFacts withContent(ExportFacts facts) {
+        RemoteExport export = facts.export();
+        if (export == null || export.size() == 0) {
+            return facts;
+        }
+        try (RemoteDevice device = RemoteDevice.open(options(facts.uri()))) {
+            ByteBuffer head =
+                    ByteBuffer.allocate((int) Math.min(ImageFormat.PROBE_BYTES, device.size()));
+            device.read(0, head);
+            ImageFormat format = ImageFormat.of(head.array());
+            return format == ImageFormat.RAW
+                    ? facts
+                    : new ExportFacts(
+                            facts.uri(),
+                            facts.name(),
+                            facts.description(),
+                            export,
+                            format.label() + " image");
+        } catch (BlockException _) {
+            return facts;
+        }
+    }
+
+    private int answer(String asked) throws IOException {
+        try (RemoteServer server = RemoteServer.connect(options(uri))) {
+            RemoteExport export = server.describe(uri.export());
+            Boolean answer = ExportFacts.answer(asked, export, server.isEncrypted());
+            if (answer == null) {
+                throw new UsageError("--can and --is know nothing of '%s'".formatted(asked));
+            }
+            return answer ? YES : NO;
+        }
+    }
+
+    private String map(String context) throws IOException {
+        List<StatusExtent> extents = new ArrayList<>();
+        try (RemoteDevice device =
+                RemoteDevice.open(
+                        context.equals(NbdProtocol.META_BASE_ALLOCATION)
+                                ? options(uri)
+                                : options(uri).withContexts(List.of(context)))) {
+            if (device.export().contexts().stream().noneMatch(c -> c.name().equals(context))) {
+                throw new IOException(
+                        "%s: the server has no metadata context '%s' for this export"
+                                .formatted(uri, context));
+            }
+            for (long at = 0; at < device.size(); at = extents.getLast().end()) {
+                device.status(context, at, device.size() - at)
+                        .forEach(extent -> add(extents, extent));
+            }
+        }
+        InfoPrinter printer = new InfoPrinter(json);
+        return totals ? printer.totals(context, extents) : printer.map(context, extents);
+    }
+
+    /// Joins what belongs together.
+    private static void add(List<StatusExtent> extents, StatusExtent extent) {
+        StatusExtent last = extents.isEmpty() ? null : extents.getLast();
+        if (last != null && last.flags() == extent.flags()) {
+            long length = last.length() + extent.length();
+            extents.set(extents.size() - 1, new StatusExtent(last.offset(), length, last.flags()));
+        } else {
+            extents.add(extent);
+        }
+    }
+
+    private static RemoteOptions options(NbdUri place) {
+        return RemoteOptions.of(place);
+    }
+}

@@ -1,0 +1,245 @@
+package dev.lockstep.cli;
+
+import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonGenerator;
+
+import dev.lockstep.nbd.HeaderStyle;
+import dev.lockstep.nbd.client.RemoteExport;
+import dev.lockstep.nbd.client.StatusExtent;
+
+import org.jspecify.annotations.Nullable;
+
+import java.io.IOException;
+import java.io.StringWriter;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+
+/// Writes what `lockstep info` found, as nbdinfo does: the lines, their order and the keys are what
+/// scripts know.
+///
+/// @param json one JSON value instead of lines for people
+record InfoPrinter(boolean json) {
+    private static final double PERCENT = 100;
+
+    /// One stretch of a map, or one sum of a map's totals.
+    private interface Row<T> {
+        void write(JsonGenerator generator, T value) throws IOException;
+    }
+
+    /// Everything about a server and some of its exports.
+    String exports(HeaderStyle headers, boolean encrypted, List<ExportFacts> exports)
+            throws IOException {
+        return json
+                ? exportsJson(headers, encrypted, exports)
+                : exportsText(headers, encrypted, exports);
+    }
+
+    private static String exportsText(
+            HeaderStyle headers, boolean encrypted, List<ExportFacts> exports) {
+        StringBuilder text = new StringBuilder();
+        text.append(
+                "protocol: newstyle-fixed %s TLS, using %s packets\n"
+                        .formatted(
+                                encrypted ? "with" : "without",
+                                headers.name().toLowerCase(Locale.ROOT)));
+        for (ExportFacts facts : exports) {
+            text.append("export=\"%s\":\n".formatted(facts.name()));
+            line(text, "description", facts.description());
+            RemoteExport export = facts.export();
+            if (export != null) {
+                String human = human(export.size());
+                boolean shorter = !human.equals(Long.toString(export.size()));
+                line(text, "export-size", export.size() + (shorter ? " (" + human + ")" : ""));
+            }
+            line(text, "content", facts.content());
+            line(text, "uri", facts.uri().format());
+            if (!facts.contexts().isEmpty()) {
+                text.append("\tcontexts:\n");
+                facts.contexts().forEach(name -> text.append("\t\t").append(name).append('\n'));
+            }
+            facts.properties().forEach((name, value) -> line(text, name, value.toString()));
+        }
+        return text.toString();
+    }
+
+    private static void line(StringBuilder text, String name, @Nullable String value) {
+        if (value != null && !value.isEmpty()) {
+            text.append('\t').append(name).append(": ").append(value).append('\n');
+        }
+    }
+
+    private static String exportsJson(
+            HeaderStyle headers, boolean encrypted, List<ExportFacts> exports) throws IOException {
+        return generated(
+                generator -> {
+                    generator.writeStartObject();
+                    generator.writeStringField("protocol", "newstyle-fixed");
+                    generator.writeBooleanField("TLS", encrypted);
+                    generator.writeBooleanField("structured", headers != HeaderStyle.SIMPLE);
+                    generator.writeBooleanField("extended", headers == HeaderStyle.EXTENDED);
+                    generator.writeArrayFieldStart("exports");
+                    for (ExportFacts facts : exports) {
+                        export(generator, facts);
+                    }
+                    generator.writeEndArray();
+                    generator.writeEndObject();
+                });
+    }
+
+    private static void export(JsonGenerator generator, ExportFacts facts) throws IOException {
+        generator.writeStartObject();
+        generator.writeStringField("export-name", facts.name());
+        if (!facts.description().isEmpty()) {
+            generator.writeStringField("description", facts.description());
+        }
+        if (facts.content() != null) {
+            generator.writeStringField("content", facts.content());
+        }
+        generator.writeStringField("uri", facts.uri().format());
+        if (!facts.contexts().isEmpty()) {
+            generator.writeArrayFieldStart("contexts");
+            for (String name : facts.contexts()) {
+                generator.writeString(name);
+            }
+            generator.writeEndArray();
+        }
+        for (Map.Entry<String, Object> property : facts.properties().entrySet()) {
+            generator.writePOJOField(property.getKey(), property.getValue());
+        }
+        RemoteExport export = facts.export();
+        if (export != null) {
+            generator.writeNumberField("export-size", export.size());
+            generator.writeStringField("export-size-str", human(export.size()));
+        }
+        generator.writeEndObject();
+    }
+
+    /// A size alone.
+    String size(long bytes) {
+        return bytes + "\n";
+    }
+
+    /// Every extent of a metadata context.
+    String map(String context, List<StatusExtent> extents) throws IOException {
+        if (json) {
+            return array(
+                    extents,
+                    (generator, extent) -> {
+                        generator.writeNumberField("offset", extent.offset());
+                        generator.writeNumberField("length", extent.length());
+                        type(generator, context, extent.flags());
+                    });
+        }
+        StringBuilder text = new StringBuilder();
+        for (StatusExtent extent : extents) {
+            text.append(
+                    "%10d  %10d  %3d  %s"
+                                    .formatted(
+                                            extent.offset(),
+                                            extent.length(),
+                                            extent.flags(),
+                                            words(context, extent.flags()))
+                                    .stripTrailing()
+                            + "\n");
+        }
+        return text.toString();
+    }
+
+    /// How many bytes there are of each type.
+    String totals(String context, List<StatusExtent> extents) throws IOException {
+        Map<Long, Long> bytes = new TreeMap<>();
+        extents.forEach(extent -> bytes.merge(extent.flags(), extent.length(), Long::sum));
+        double whole = bytes.values().stream().mapToLong(Long::longValue).sum() / PERCENT;
+        if (json) {
+            return array(
+                    List.copyOf(bytes.entrySet()),
+                    (generator, sum) -> {
+                        generator.writeNumberField("size", sum.getValue());
+                        generator.writeNumberField("percent", sum.getValue() / whole);
+                        type(generator, context, sum.getKey());
+                    });
+        }
+        StringBuilder text = new StringBuilder();
+        bytes.forEach(
+                (flags, sum) ->
+                        text.append(
+                                String.format(
+                                                        Locale.ROOT,
+                                                        "%10d %5.1f%% %3d %s",
+                                                        sum,
+                                                        sum / whole,
+                                                        flags,
+                                                        words(context, flags))
+                                                .stripTrailing()
+                                        + "\n"));
+        return text.toString();
+    }
+
+    private static void type(JsonGenerator generator, String context, long flags)
+            throws IOException {
+        generator.writeNumberField("type", flags);
+        String words = words(context, flags);
+        if (!words.isEmpty()) {
+            generator.writeStringField("description", words);
+        }
+    }
+
+    /// What a type means, for the contexts that are widely known; else nothing.
+    private static String words(String context, long flags) {
+        if (context.equals("base:allocation")) {
+            return switch ((int) flags) {
+                case 0 -> "data";
+                case 1 -> "hole";
+                case 2 -> "zero";
+                case 3 -> "hole,zero";
+                default -> "";
+            };
+        }
+        if (context.startsWith("qemu:dirty-bitmap:")) {
+            return flags == 0 ? "clean" : flags == 1 ? "dirty" : "";
+        }
+        if (context.equals("qemu:allocation-depth")) {
+            return flags == 0 ? "absent" : flags == 1 ? "local" : "backing depth " + flags;
+        }
+        return "";
+    }
+
+    /// Bytes in the largest unit that divides them: 10M, 2075312K, 1000.
+    private static String human(long bytes) {
+        long value = bytes;
+        int unit = 0;
+        while (value != 0 && value % 1024 == 0) {
+            value /= 1024;
+            unit++;
+        }
+        return unit == 0 ? Long.toString(value) : value + "KMGTPE".substring(unit - 1, unit);
+    }
+
+    private interface Content {
+        void write(JsonGenerator generator) throws IOException;
+    }
+
+    private static <T> String array(List<T> values, Row<T> row) throws IOException {
+        return generated(
+                generator -> {
+                    generator.writeStartArray();
+                    for (T value : values) {
+                        generator.writeStartObject();
+                        row.write(generator, value);
+                        generator.writeEndObject();
+                    }
+                    generator.writeEndArray();
+                });
+    }
+
+    private static String generated(Content content) throws IOException {
+        StringWriter text = new StringWriter();
+        try (JsonGenerator generator =
+                new JsonFactory().createGenerator(text).useDefaultPrettyPrinter()) {
+            content.write(generator);
+        }
+        return text + "\n";
+    }
+}
