@@ -1,0 +1,71 @@
+package dev.lockstep.cli;
+
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.PrintStream;
+import java.io.RandomAccessFile;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+
+/// Does once what the program is mostly started for, so that the build can keep what the JVM has
+/// loaded and linked for it: a server, and both tools as its clients. It says nothing, and ends as
+/// the server ends.
+final class Rehearsal {
+    private static final int DISK_BYTES = 4 << 20;
+    private static final long START_LIMIT_SECONDS = 30;
+    private static final long POLL_NANOS = TimeUnit.MILLISECONDS.toNanos(10);
+
+    private Rehearsal() {}
+
+    /// The whole rehearsal.
+    public static void main(String[] arguments) throws IOException {
+        Path folder = Files.createTempDirectory("lockstep-rehearsal");
+        Path disk = folder.resolve("disk");
+        Path copy = folder.resolve("copy");
+        Path socket = folder.resolve("socket");
+        PrintStream output = System.out;
+        try (RandomAccessFile file = new RandomAccessFile(disk.toFile(), "rw")) {
+            file.setLength(DISK_BYTES);
+            file.write("Not empty.".getBytes(StandardCharsets.UTF_8));
+        }
+        System.setOut(new PrintStream(OutputStream.nullOutputStream(), true));
+        try {
+            Thread.ofPlatform()
+                    .daemon()
+                    .start(() -> run("nbd", "-f", "raw", "-t", "-k", socket + "", disk + ""));
+            awaitFile(socket);
+            String uri = "nbd+unix:///?socket=" + socket;
+            run("info", uri);
+            run("info", "--json", "--list", uri);
+            run("info", "--map", uri);
+            run("copy", "--flush", uri, copy.toString());
+            run("copy", copy.toString(), uri);
+            run("copy", "-p", uri, "null:");
+        } finally {
+            System.setOut(output);
+            Files.deleteIfExists(copy);
+            Files.deleteIfExists(disk);
+            Files.deleteIfExists(socket);
+            Files.deleteIfExists(folder);
+        }
+        System.exit(0);
+    }
+
+    private static void run(String... arguments) {
+        int status = Main.commandLine().execute(arguments);
+        if (status != 0) {
+            throw new IllegalStateException(String.join(" ", arguments) + ": status " + status);
+        }
+    }
+
+    private static void awaitFile(Path file) {
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(START_LIMIT_SECONDS);
+        while (!Files.exists(file) && System.nanoTime() < deadline) {
+            // Waiting for the server to listen; nothing else tells.
+            LockSupport.parkNanos(POLL_NANOS);
+        }
+    }
+}
