@@ -165,7 +165,7 @@ final class NbdCommand implements Callable<Integer> {
         listening.check();
         if (device != null) {
             KernelDevice.check(device);
-            listening.use(KernelDevice.socket(device));
+            listening.useSocket(KernelDevice.socket(device));
         }
         boolean background = fork || (device != null && !isVerbose());
         if (background && !Detached.isServer()) {
@@ -242,7 +242,7 @@ final class NbdCommand implements Callable<Integer> {
             clientTesting.inject(server);
             String uris = listening.listen(server, export.name(), options.tls() != null);
             if (device != null) {
-                KernelDevice.attach(device, KernelDevice.socket(device), export.name());
+                KernelDevice.attach(device, listening.unixSocket(), export.name());
             }
             writePid();
             done = true;

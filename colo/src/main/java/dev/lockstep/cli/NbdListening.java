@@ -15,6 +15,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.stream.Collectors;
 
@@ -101,11 +102,18 @@ final class NbdListening {
         return stdio;
     }
 
-    /// Serves a kernel's client on this socket.
-    void use(Path path) {
+    /// Listens on a Unix socket: on this one unless `-k` has named another.
+    void useSocket(Path otherwise) {
         if (socket == null) {
-            socket = path;
+            socket = otherwise;
         }
+    }
+
+    /// The Unix socket that is listened on.
+    ///
+    /// @throws IllegalStateException if there is none
+    Path unixSocket() {
+        return Optional.ofNullable(socket).orElseThrow(IllegalStateException::new);
     }
 
     /// The server's options, as far as they are about clients.

@@ -264,6 +264,117 @@ class NbdDropInIT {
     }
 
     @Test
+    void discards_and_zeroes_release_what_they_release_with_qemu_nbd() throws Exception {
+        for (String mode : List.of("ignore", "unmap")) {
+            for (String request : List.of("discard 0 64k", "write -z 0 64k", "write -z -u 0 64k")) {
+                makeDisk();
+                Process qemu =
+                        Peer.start(
+                                folder.resolve("log"),
+                                "qemu-nbd",
+                                "-f",
+                                "raw",
+                                "--discard=" + mode,
+                                "-k",
+                                socket(),
+                                disk.toString());
+                await().atMost(PATIENCE).until(() -> Files.exists(Path.of(socket())));
+                Peer.run("qemu-io", "-f", "raw", "-d", "unmap", "-c", request, uri())
+                        .expectSuccess();
+                assertEquals(0, qemu.waitFor());
+                long theirs = allocated();
+                makeDisk();
+                try (Lockstep ours =
+                        Lockstep.start(
+                                "nbd",
+                                "-f",
+                                "raw",
+                                "--discard=" + mode,
+                                "-k",
+                                socket(),
+                                disk.toString())) {
+                    Peer.run("qemu-io", "-f", "raw", "-d", "unmap", "-c", request, uri())
+                            .expectSuccess();
+                    assertEquals(0, ours.await(), ours::errors);
+                }
+                assertEquals(theirs, allocated(), mode + ": " + request);
+            }
+        }
+    }
+
+    @Test
+    void tls_with_keys_lets_in_whom_the_list_allows() throws IOException {
+        Path keys = Files.createDirectory(folder.resolve("keys"));
+        Files.writeString(
+                keys.resolve("keys.psk"),
+                "alice:" + "01".repeat(16) + "\nbob:" + "02".repeat(16) + "\n");
+        try (Lockstep server =
+                Lockstep.start(
+                        "nbd",
+                        "-t",
+                        "-e",
+                        "0",
+                        "-f",
+                        "raw",
+                        "-k",
+                        socket(),
+                        "--object",
+                        "tls-creds-psk,id=t,endpoint=server,dir=" + keys,
+                        "--object",
+                        "authz-list,id=a,rules.0.match=alice,rules.0.policy=allow",
+                        "--tls-creds",
+                        "t",
+                        "--tls-authz",
+                        "a",
+                        disk.toString())) {
+            assertTrue(server.uri().startsWith("nbds+unix:///"), server.uri());
+            for (String user : List.of("alice", "bob")) {
+                String[] options = {
+                    "-L",
+                    "-k",
+                    socket(),
+                    "--object",
+                    "tls-creds-psk,id=t,endpoint=client,username=%s,dir=%s".formatted(user, keys),
+                    "--tls-creds",
+                    "t"
+                };
+                int status = user.equals("alice") ? 0 : 1;
+                String[] theirs =
+                        Stream.concat(Stream.of("qemu-nbd"), Stream.of(options))
+                                .toArray(String[]::new);
+                assertEquals(status, Peer.run(theirs).exit(), user);
+                String[] ours =
+                        Stream.concat(Stream.of("nbd"), Stream.of(options)).toArray(String[]::new);
+                assertEquals(status, Lockstep.run(ours).exit(), user);
+            }
+            Lockstep.run("nbd", "-L", "-k", socket()).expectOneSentence();
+        }
+    }
+
+    @Test
+    void an_address_that_cannot_be_listened_on_is_one_sentence() {
+        try (Lockstep first =
+                Lockstep.start(
+                        "nbd", "-t", "-f", "raw", "-b", "127.0.0.1", "-p", "0", "null-co://")) {
+            String port = first.uri().replaceAll(".*:([0-9]+)/.*", "$1");
+            assertNotListening("Address already in use", "-b", "127.0.0.1", "-p", port);
+        }
+        assertNotListening("host is not known", "-b", "nowhere.invalid");
+        assertNotListening("No such file", "-k", folder.resolve("none/sock").toString());
+        assertNotListening("there is a file of that name", "-k", disk.toString());
+    }
+
+    private static void assertNotListening(String reason, String... where) {
+        String[] command =
+                Stream.concat(Stream.of("nbd", "-f", "raw", "null-co://"), Stream.of(where))
+                        .toArray(String[]::new);
+        String said = Lockstep.run(command).expectOneSentence();
+        assertTrue(said.matches("lockstep nbd: cannot listen on [^ ]+: .*"), said);
+        assertTrue(said.contains(reason), said);
+        assertFalse(said.contains("(-"), said);
+    }
+
+    @Test
     void several_addresses_lead_to_one_disk() {
         try (Lockstep server =
                 Lockstep.start(

@@ -19,6 +19,7 @@ import java.io.IOException;
 import java.net.ConnectException;
 import java.net.InetSocketAddress;
 import java.nio.channels.SocketChannel;
+import java.nio.channels.UnresolvedAddressException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
@@ -138,7 +139,7 @@ public final class NbdServer implements AutoCloseable {
                         .awaitUninterruptibly();
         if (!bound.isSuccess()) {
             throw new IOException(
-                    "cannot listen on %s: %s".formatted(address, bound.cause().getMessage()),
+                    "cannot listen on %s: %s".formatted(address, reason(bound.cause())),
                     bound.cause());
         }
         return add(actual(address, bound.channel()), bound.channel(), true);
@@ -156,8 +157,7 @@ public final class NbdServer implements AutoCloseable {
                 accepting(transport.bootstrapListening(fd, unix)).register().awaitUninterruptibly();
         if (!adopted.isSuccess()) {
             throw new IOException(
-                    "cannot listen on descriptor %d: %s"
-                            .formatted(fd, adopted.cause().getMessage()),
+                    "cannot listen on descriptor %d: %s".formatted(fd, reason(adopted.cause())),
                     adopted.cause());
         }
         return add(InheritedSockets.address(fd, unix), adopted.channel(), false);
@@ -176,6 +176,14 @@ public final class NbdServer implements AutoCloseable {
         channel.closeFuture().addListener(_ -> socketClosed());
         ChannelFuture _ = transport.loops().register(channel);
         channel.closeFuture().await();
+    }
+
+    /// What the system says, without the call that it says it of.
+    private static String reason(Throwable cause) {
+        return cause instanceof UnresolvedAddressException
+                ? "the host is not known"
+                : String.valueOf(cause.getMessage())
+                        .replaceFirst("^[a-z]+\\(\\.\\.\\) failed with error\\(-[0-9]+\\): ", "");
     }
 
     private ServerBootstrap accepting(ServerBootstrap bootstrap) {

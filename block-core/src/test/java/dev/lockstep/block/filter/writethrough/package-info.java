@@ -1,0 +1,5 @@
+/// Tests of writing through.
+@NullMarked
+package dev.lockstep.block.filter.writethrough;
+
+import org.jspecify.annotations.NullMarked;
