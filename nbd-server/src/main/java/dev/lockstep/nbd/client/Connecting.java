@@ -21,13 +21,13 @@ final class Connecting {
         T run() throws IOException;
     }
 
-    /// What is said on a new connection.
+    /// What is said on a new connection, after the greeting and the beginning of TLS.
     interface Talk<T> {
-        T over(Link link) throws IOException;
+        T over(Dialogue dialogue) throws IOException;
     }
 
-    /// Connects and talks, both within [RemoteOptions#connectDeadline]. The socket is closed if
-    /// that fails.
+    /// Connects and talks, both within [RemoteOptions#connectDeadline]. If that fails, the server
+    /// is told if it can be, and the socket is closed.
     static <T> T within(RemoteOptions options, Talk<T> talk) throws BlockException {
         SocketChannel socket;
         try {
@@ -41,10 +41,21 @@ final class Connecting {
                     socket,
                     () -> {
                         connect(options.address(), socket);
-                        return talk.over(Link.of(socket));
+                        return converse(options, new Dialogue(Link.of(socket)), talk);
                     });
         } catch (BlockException e) {
             NbdConnection.closeQuietly(socket);
+            throw e;
+        }
+    }
+
+    private static <T> T converse(RemoteOptions options, Dialogue dialogue, Talk<T> talk)
+            throws IOException {
+        try {
+            dialogue.startTls(options);
+            return talk.over(dialogue);
+        } catch (BlockException e) {
+            dialogue.sayGoodbye();
             throw e;
         }
     }

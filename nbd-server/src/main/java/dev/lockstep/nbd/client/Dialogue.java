@@ -2,7 +2,6 @@ package dev.lockstep.nbd.client;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
-import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.HeaderStyle;
 import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.Option;
@@ -29,25 +28,16 @@ final class Dialogue {
     private static final int ANSWER_BYTES_MAX = 16 << 20;
 
     private final int greeting;
+
+    /// Whether requests follow from now on, and no options.
+    private boolean ended;
     private Link link;
     private Input input;
-
-    /// Opens the conversation, and begins TLS if that is wanted.
-    ///
-    /// @throws ProtocolException if the other side does not speak the protocol
-    static Dialogue open(Link link, RemoteOptions options) throws IOException {
-        Dialogue dialogue = new Dialogue(link);
-        ClientTls tls = options.tls();
-        if (tls != null) {
-            dialogue.startTls(tls, options.address());
-        }
-        return dialogue;
-    }
 
     /// Reads the greeting and answers it.
     ///
     /// @throws ProtocolException if the other side does not speak the protocol
-    private Dialogue(Link link) throws IOException {
+    Dialogue(Link link) throws IOException {
         this.link = link;
         this.input = new Input(link);
         this.greeting = readGreeting();
@@ -77,10 +67,15 @@ final class Dialogue {
         return input.need(2).getShort() & 0xffff;
     }
 
-    /// Puts everything that follows through TLS. What was agreed on before does not count any more.
+    /// Puts everything that follows through TLS if the options want that. What was agreed on before
+    /// does not count any more.
     ///
-    /// @throws BlockException if the server does not offer TLS
-    private void startTls(ClientTls tls, Address address) throws IOException {
+    /// @throws BlockException if the server does not offer TLS and it must be
+    void startTls(RemoteOptions options) throws IOException {
+        ClientTls tls = options.tls();
+        if (tls == null) {
+            return;
+        }
         boolean offered = isFixed() && isAccepted(new Option.StartTls());
         if (!offered && tls.required()) {
             throw new BlockException(
@@ -94,7 +89,7 @@ final class Dialogue {
         if (!input.isEmpty()) {
             throw new ProtocolException("it sent something in the clear after it agreed to TLS");
         }
-        link = Link.encrypted(link, tls.newEngine(address));
+        link = Link.encrypted(link, tls.newEngine(options.address()));
         input = new Input(link);
     }
 
@@ -154,6 +149,10 @@ final class Dialogue {
             bytes += NbdProtocol.OPTION_REPLY_HEADER_BYTES + length;
             OptionReply reply = OptionReplyCodec.decode(type, data((int) length));
             replies.add(reply);
+            if (reply instanceof OptionReply.Refusal refusal
+                    && refusal.type() == NbdProtocol.REP_ERR_SHUTDOWN) {
+                throw refused(refusal, "");
+            }
             if (reply.isLast()) {
                 return replies;
             }
@@ -173,6 +172,24 @@ final class Dialogue {
     void send(ByteBuffer bytes) throws IOException {
         while (bytes.hasRemaining()) {
             link.write(bytes);
+        }
+    }
+
+    /// Notes that the handshake is over and requests follow.
+    void end() {
+        ended = true;
+    }
+
+    /// Tells the server that nothing follows, if that is not understood as a request. It is not
+    /// waited for the answer, which some servers do not give.
+    void sayGoodbye() {
+        if (ended || !isFixed()) {
+            return;
+        }
+        try {
+            send(OptionCodec.encode(new Option.Abort()));
+        } catch (IOException _) {
+            // Whoever has hung up needs no goodbye.
         }
     }
 

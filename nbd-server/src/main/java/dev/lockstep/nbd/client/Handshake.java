@@ -71,6 +71,7 @@ final class Handshake {
         if (!dialogue.isFixed() || !handshake.isTold(new Option.Go(options.export(), ITEMS))) {
             handshake.exportName();
         }
+        dialogue.end();
         return handshake.checked();
     }
 
@@ -171,6 +172,7 @@ final class Handshake {
             throw new ProtocolException("it knows extended headers but not GO");
         }
         dialogue.send(OptionCodec.encode(new Option.ExportName(export)));
+        dialogue.end();
         Input input = dialogue.input();
         ByteBuffer answer;
         try {

@@ -77,8 +77,7 @@ public final class NbdConnection implements AutoCloseable {
         NbdConnection connection =
                 Connecting.within(
                         options,
-                        link -> {
-                            Dialogue dialogue = Dialogue.open(link, options);
+                        dialogue -> {
                             RemoteExport export = Handshake.enter(dialogue, options);
                             return new NbdConnection(options, strict, dialogue, export, onLoss);
                         });

@@ -33,8 +33,7 @@ public final class RemoteServer implements AutoCloseable {
     public static RemoteServer connect(RemoteOptions options) throws BlockException {
         return Connecting.within(
                 options,
-                link -> {
-                    Dialogue dialogue = Dialogue.open(link, options);
+                dialogue -> {
                     if (!dialogue.isFixed()) {
                         throw new BlockException(
                                 Kind.UNSUPPORTED, "the server is too old to be asked what it has");

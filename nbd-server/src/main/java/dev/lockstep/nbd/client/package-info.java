@@ -18,11 +18,11 @@
 /// **Time.** Deadlines are counted in ticks of the device's own watchdog rather than read off a
 /// clock: a pause of this process is not held against the server.
 ///
-/// **Losing the server.** `Connections` is the one place that hears of a lost connection. Unless the
-/// device is to come back, the first loss fails it for good: everything in flight and everything
-/// after it, at once, with the cause; the owner is told. If it is to come back, each connection has
-/// a keeper that replaces it, and whoever awaits a request that was lost sends it again where that
-/// is safe (`Replay`).
+/// **Losing the server.** `Connections` is the one place that hears of a lost connection. Unless
+/// the device is to come back, the first loss fails it for good: everything in flight and
+/// everything after it, at once, with the cause; the owner is told. If it is to come back, each
+/// connection has a keeper that replaces it, and whoever awaits a request that was lost sends it
+/// again where that is safe (`Replay`).
 ///
 /// **Other uses.** [dev.lockstep.nbd.client.RemoteServer] asks a server what it has, without using
 /// any of it. A `Link` is the socket, or TLS around it.

@@ -198,6 +198,7 @@ class ClientRulesTest {
             gate.read(0, ByteBuffer.allocate(512));
             gate.extents(0, 512);
         }
+        await().until(() -> commands(received).contains(NbdProtocol.CMD_DISC));
         assertEquals(
                 Set.of(NbdProtocol.CMD_READ, NbdProtocol.CMD_WRITE, NbdProtocol.CMD_DISC),
                 commands(received));
@@ -392,5 +393,69 @@ class ClientRulesTest {
 
     private static Set<Integer> commands(Queue<Received> requests) {
         return new HashSet<>(requests.stream().map(Received::command).toList());
+    }
+
+    @Test
+    @Shows("soft.abort")
+    void a_handshake_that_leads_nowhere_is_ended_by_abort() throws Exception {
+        OptionReply unknown = new OptionReply.Refusal(NbdProtocol.REP_ERR_UNKNOWN, "");
+        assertEquals(
+                NbdProtocol.OPT_ABORT,
+                optionAfter(
+                        wire -> {
+                            wire.answer(wire.option(), NO);
+                            wire.answer(wire.option(), unknown);
+                        }));
+    }
+
+    @Test
+    @Shows("shutdown.client")
+    void a_server_that_is_shutting_down_in_the_handshake_hears_nothing_but_abort()
+            throws Exception {
+        OptionReply leaving = new OptionReply.Refusal(NbdProtocol.REP_ERR_SHUTDOWN, "");
+        assertEquals(
+                NbdProtocol.OPT_ABORT, optionAfter(wire -> wire.answer(wire.option(), leaving)));
+    }
+
+    /// What the client sends after what the script has answered.
+    private static int optionAfter(FakeServer.Script script) throws Exception {
+        Queue<Integer> last = new ConcurrentLinkedQueue<>();
+        try (FakeServer server =
+                new FakeServer(
+                        wire -> {
+                            wire.greet();
+                            script.run(wire);
+                            last.add(wire.option());
+                        })) {
+            assertThrows(BlockException.class, () -> RemoteDevice.open(server.options()));
+            await().until(() -> !last.isEmpty());
+            return last.remove();
+        }
+    }
+
+    @Test
+    @Shows("flush.waits")
+    void a_flush_after_a_write_on_another_connection_leaves_after_the_writes_reply()
+            throws Exception {
+        int flags = FLAGS | NbdProtocol.FLAG_CAN_MULTI_CONN;
+        Queue<String> events = new ConcurrentLinkedQueue<>();
+        FakeServer.Script script =
+                wire -> {
+                    wire.handshake(true, flags);
+                    while (true) {
+                        Received request = wire.request();
+                        events.add(request.command() + " came");
+                        events.add(request.command() + " was answered");
+                        wire.simple(request.cookie(), 0);
+                    }
+                };
+        try (FakeServer server = new FakeServer(script, script);
+                RemoteDevice device = RemoteDevice.open(server.options().withConnections(2))) {
+            Gate gate = new Gate(device);
+            gate.write(0, ByteBuffer.allocate(512), EnumSet.of(WriteFlag.FUA));
+            assertEquals(
+                    List.of("1 came", "1 was answered", "3 came", "3 was answered"),
+                    List.copyOf(events));
+        }
     }
 }

@@ -14,6 +14,7 @@ import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.OptionReply;
 import dev.lockstep.nbd.client.FakeServer.Received;
 import dev.lockstep.nbd.client.FakeServer.Wire;
+import dev.lockstep.nbd.conformance.Shows;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -89,6 +90,7 @@ class HostileExtendedTest {
     }
 
     @Test
+    @Shows("extended.offset-check")
     void a_reply_that_names_another_offset() throws Exception {
         readIsCutOff(
                 "names another offset",
@@ -248,6 +250,7 @@ class HostileExtendedTest {
     }
 
     @Test
+    @Shows("extended.write-flag")
     void a_write_says_that_it_has_a_payload() throws Exception {
         AtomicReference<Received> received = new AtomicReference<>();
         AtomicReference<byte[]> payload = new AtomicReference<>();

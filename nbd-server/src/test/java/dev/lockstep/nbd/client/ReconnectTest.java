@@ -12,11 +12,17 @@ import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Pending;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.block.memory.MemoryDevice;
+import dev.lockstep.nbd.Address;
+import dev.lockstep.nbd.Export;
+import dev.lockstep.nbd.Exports;
 import dev.lockstep.nbd.NbdProtocol;
+import dev.lockstep.nbd.NbdUri;
 import dev.lockstep.nbd.client.FakeServer.Received;
 import dev.lockstep.nbd.client.FakeServer.Script;
 import dev.lockstep.nbd.client.FakeServer.Wire;
 import dev.lockstep.nbd.conformance.Shows;
+import dev.lockstep.nbd.server.NbdServer;
 
 import org.awaitility.Awaitility;
 import org.jspecify.annotations.Nullable;
@@ -349,16 +355,48 @@ class ReconnectTest {
         }
     }
 
+    @Test
+    void our_own_server_restarted_under_load_loses_nothing() throws Exception {
+        Exports exports = Exports.of(new Export("disk", new Gate(new MemoryDevice(8 << 20))));
+        Address address = new Address.Unix(folder.resolve("s"));
+        AtomicReference<NbdServer> server = new AtomicReference<>(NbdServer.start(exports));
+        try {
+            server.get().listen(address);
+            RemoteOptions options = RemoteOptions.of(new NbdUri(address, "disk"));
+            restartedUnderLoad(
+                    options.withConnections(4),
+                    () -> {
+                        server.get().close();
+                        server.set(NbdServer.start(exports));
+                        server.get().listen(address);
+                    });
+        } finally {
+            server.get().close();
+        }
+    }
+
     private static void killedUnderLoad(PeerServer server, int connections) throws Exception {
+        restartedUnderLoad(
+                server.options().withConnections(connections),
+                () -> {
+                    server.kill();
+                    server.restart();
+                });
+    }
+
+    /// Ends the server and starts it again.
+    private interface Restart {
+        void run() throws Exception;
+    }
+
+    private static void restartedUnderLoad(RemoteOptions options, Restart restart)
+            throws Exception {
         long seed = System.nanoTime();
-        RemoteOptions options =
-                server.options().withConnections(connections).withReconnectDelay(LONG);
-        try (RemoteDevice device = RemoteDevice.open(options)) {
+        try (RemoteDevice device = RemoteDevice.open(options.withReconnectDelay(LONG))) {
             ModelLoad load = new ModelLoad(new Gate(device), 16, seed);
-            for (int kill = 0; kill < 5; kill++) {
+            for (int i = 0; i < 5; i++) {
                 load.awaitRequests(100);
-                server.kill();
-                server.restart();
+                restart.run();
             }
             load.finish(new Gate(device));
         }
