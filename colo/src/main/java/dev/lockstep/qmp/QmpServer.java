@@ -49,6 +49,11 @@ public final class QmpServer implements AutoCloseable {
     private final Version version;
     private final InstantSource clock;
     private final Commands commands = new Commands();
+
+    /// Made once, and before the first client comes: the JVM takes half a second on a busy host to
+    /// load what writes JSON, and the one who would wait for that is a primary with its patience.
+    private final byte[] greeting;
+
     private final Set<ServerConnection> connections = ConcurrentHashMap.newKeySet();
     private final List<ServerSocketChannel> listeners = new CopyOnWriteArrayList<>();
     private final AtomicLong connectionNumber = new AtomicLong();
@@ -62,6 +67,7 @@ public final class QmpServer implements AutoCloseable {
     public QmpServer(Version version, InstantSource clock) {
         this.version = version;
         this.clock = clock;
+        this.greeting = greetingLine();
         commands.register(
                 NEGOTIATE,
                 List.of(Parameter.optional("enable", Parameter.Type.ARRAY)),
@@ -137,12 +143,17 @@ public final class QmpServer implements AutoCloseable {
         return commands.run(request, caller);
     }
 
-    ObjectNode greeting() {
+    /// What a client is told when it connects: a message ready to send.
+    byte[] greeting() {
+        return greeting;
+    }
+
+    private byte[] greetingLine() {
         ObjectNode greeting = Json.object();
         ObjectNode body = greeting.putObject("QMP");
         body.set("version", versionJson());
         body.putArray("capabilities");
-        return greeting;
+        return Json.line(greeting);
     }
 
     private ObjectNode versionJson() {

@@ -132,7 +132,7 @@ final class ServerConnection implements Caller {
     private void read() {
         try {
             JsonStream stream = new JsonStream(channel, COMMAND_BYTES_MAX);
-            boolean open = outbox.offer(Json.line(server.greeting()));
+            boolean open = outbox.offer(server.greeting());
             while (open) {
                 open = answer(stream.next());
             }

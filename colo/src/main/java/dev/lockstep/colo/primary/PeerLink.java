@@ -18,7 +18,7 @@ import java.util.concurrent.locks.ReentrantLock;
 /// connection.
 final class PeerLink implements AutoCloseable {
     /// Long enough for a lost SYN to be sent again; the machine asks again anyway.
-    private static final Duration CONNECT_PATIENCE = Duration.ofSeconds(5);
+    private static final Duration CONNECT_PATIENCE = Duration.ofSeconds(2);
 
     private final Address monitor;
     private final Duration answerPatience;
