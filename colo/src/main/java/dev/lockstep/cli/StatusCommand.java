@@ -96,11 +96,14 @@ final class StatusCommand implements Callable<Integer> {
         if (!peer.isObject()) {
             return "none";
         }
-        return "%s, %s, last heard %d ms ago"
+        JsonNode lastHeardMs = peer.path("lastHeardMs");
+        return "%s, %s, %s"
                 .formatted(
                         peer.path("address").asText(),
                         peer.path("connected").asBoolean() ? "connected" : "not connected",
-                        peer.path("lastHeardMs").asLong());
+                        lastHeardMs.isNumber()
+                                ? "last heard " + lastHeardMs.asLong() + " ms ago"
+                                : "never heard");
     }
 
     private static String sentence(String label) {

@@ -18,8 +18,8 @@ public interface Side extends AutoCloseable {
     /// What a failover did.
     ///
     /// @param droppedBytes how many bytes of the primary's writes are gone
-    /// @param lastHeardMs how long ago the primary was last heard
-    record FailoverOutcome(long droppedBytes, long lastHeardMs) {}
+    /// @param lastHeardMs how long ago the primary was last heard; null if it never was
+    record FailoverOutcome(long droppedBytes, @Nullable Long lastHeardMs) {}
 
     /// A disk as NBD clients see it, as `query-block-exports` lists it.
     record ExportInfo(String id, String nodeName, boolean shuttingDown) {}

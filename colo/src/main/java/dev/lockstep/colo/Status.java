@@ -42,8 +42,8 @@ public record Status(
         String monitor) {
     /// The other side.
     ///
-    /// @param lastHeardMs how long ago any byte came from it
-    public record Peer(String address, boolean connected, long lastHeardMs) {}
+    /// @param lastHeardMs how long ago any byte came from it; null if this process never heard it
+    public record Peer(String address, boolean connected, @Nullable Long lastHeardMs) {}
 
     /// How far the initial copy is.
     public record SyncProgress(long copiedBytes, long totalBytes) {}

@@ -202,7 +202,7 @@ class ColoMonitorTest {
                     true,
                     30,
                     10,
-                    new Status.Peer("127.0.0.1:1", true, 12),
+                    new Status.Peer("127.0.0.1:1", true, 12L),
                     null,
                     error,
                     guestExport().format(),
@@ -219,7 +219,7 @@ class ColoMonitorTest {
         @Override
         public FailoverOutcome failover(FailoverTo to, boolean force) {
             calls.add("failover " + to + " " + force);
-            return new FailoverOutcome(4096, 5);
+            return new FailoverOutcome(4096, 5L);
         }
 
         @Override

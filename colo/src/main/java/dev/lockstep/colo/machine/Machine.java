@@ -118,7 +118,7 @@ public final class Machine {
                 stored,
                 stored,
                 Optional.empty(),
-                new Node.Liveness(false, now.nanos(), now.nanos()),
+                new Node.Liveness(false, false, now.nanos(), now.nanos()),
                 false,
                 false,
                 false,

@@ -1,5 +1,8 @@
 package dev.lockstep.colo.machine;
 
+import org.jspecify.annotations.Nullable;
+
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 
@@ -37,8 +40,15 @@ public record Node(
         deferred = List.copyOf(deferred);
     }
 
-    /// When the peer was last heard, and when our own clock last ticked.
-    public record Liveness(boolean connected, long heardNanos, long tickedNanos) {}
+    /// When the peer was last heard, and when our own clock last ticked. Until it is heard for the
+    /// first time (`everHeard`), `heardNanos` is when this side began.
+    public record Liveness(
+            boolean connected, boolean everHeard, long heardNanos, long tickedNanos) {
+        /// How long the peer has been silent; null if it was never heard.
+        public @Nullable Long silentMillis(long nowNanos) {
+            return everHeard ? Duration.ofNanos(nowNanos - heardNanos).toMillis() : null;
+        }
+    }
 
     /// A primary that went on alone still has to tell its peer; `call` is 0 between attempts.
     public record Telling(long call, long triedNanos) {}

@@ -32,6 +32,7 @@ final class Turn {
     Role role;
     Optional<Nonce> session;
     boolean connected;
+    boolean everHeard;
     long heardNanos;
     long tickedNanos;
     boolean restarted;
@@ -53,6 +54,7 @@ final class Turn {
         durable = node.durable();
         session = node.session();
         connected = node.liveness().connected();
+        everHeard = node.liveness().everHeard();
         heardNanos = node.liveness().heardNanos();
         tickedNanos = node.liveness().tickedNanos();
         restarted = node.restarted();
@@ -79,7 +81,7 @@ final class Turn {
                 record,
                 durable,
                 session,
-                new Node.Liveness(connected, heardNanos, tickedNanos),
+                new Node.Liveness(connected, everHeard, heardNanos, tickedNanos),
                 restarted,
                 yields,
                 guestWrote,
@@ -203,6 +205,7 @@ final class Turn {
     /// Notes a sign of life.
     void heard() {
         connected = true;
+        everHeard = true;
         heardNanos = nanos;
     }
 

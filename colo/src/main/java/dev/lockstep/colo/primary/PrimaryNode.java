@@ -233,7 +233,7 @@ public final class PrimaryNode implements Side {
     public Status status() {
         Node node = actor.node();
         Optional<DurableRecord> record = node.record();
-        long silentNanos = System.nanoTime() - node.liveness().heardNanos();
+        Long lastHeardMs = node.liveness().silentMillis(System.nanoTime());
         String peer = leader.peer().map(known -> known.monitor().toString()).orElse("");
         return new Status(
                 options.name(),
@@ -244,7 +244,7 @@ public final class PrimaryNode implements Side {
                 node.inSync(),
                 0,
                 0,
-                new Status.Peer(peer, node.hearsPeer(), TimeUnit.NANOSECONDS.toMillis(silentNanos)),
+                new Status.Peer(peer, node.hearsPeer(), lastHeardMs),
                 leader.progress().orElse(null),
                 node.error().orElse(null),
                 guestExport.format(),
@@ -262,7 +262,7 @@ public final class PrimaryNode implements Side {
     public FailoverOutcome failover(FailoverTo to, boolean force)
             throws IOException, InterruptedException {
         actor.order(new Order.Failover(to, force));
-        return new FailoverOutcome(0, 0);
+        return new FailoverOutcome(0, null);
     }
 
     @Override

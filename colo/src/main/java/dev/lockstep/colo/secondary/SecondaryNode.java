@@ -50,7 +50,6 @@ import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.TimeUnit;
 import java.util.function.UnaryOperator;
 
 /// A running secondary: its disk and record, its three listeners, and the [SecondaryHands] that do
@@ -241,7 +240,7 @@ public final class SecondaryNode implements Side {
     @Override
     public FailoverOutcome failover(FailoverTo to, boolean force)
             throws IOException, InterruptedException {
-        long heard = lastHeardMs(actor.node());
+        Long heard = lastHeardMs(actor.node());
         actor.order(new Order.Failover(to, force));
         return new FailoverOutcome(hands.droppedBytes(), heard);
     }
@@ -352,8 +351,8 @@ public final class SecondaryNode implements Side {
         }
     }
 
-    private static long lastHeardMs(Node node) {
-        return TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - node.liveness().heardNanos());
+    private static @Nullable Long lastHeardMs(Node node) {
+        return node.liveness().silentMillis(System.nanoTime());
     }
 
     /// What the primary asks, and when it is heard.

@@ -3,8 +3,12 @@ package dev.lockstep.colo.cells;
 import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import static java.util.Objects.requireNonNull;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.colo.Side;
@@ -30,6 +34,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -136,6 +141,7 @@ class StoredStateTest {
                 assertEquals(Machines.PRIMARY_BYTE, Machines.guestReads(side));
                 await().atMost(SOON).until(() -> side.status().state() == State.DEGRADED);
                 assertFalse(side.status().inSync());
+                assertNull(requireNonNull(side.status().peer()).lastHeardMs());
             }
             assertRefused("", () -> start("P", SyncMode.FULL, force));
         }
@@ -232,7 +238,7 @@ class StoredStateTest {
                 assertEquals(Role.SECONDARY, side.status().role());
                 return;
             }
-            side.failover(to, force);
+            assertNull(side.failover(to, force).lastHeardMs());
             assertEquals(Role.PRIMARY, side.status().role());
             assertEquals(Machines.SECONDARY_BYTE, Machines.guestReads(side));
             await().atMost(SOON).until(() -> side.status().state() == State.DEGRADED);
@@ -291,6 +297,9 @@ class StoredStateTest {
         await().atMost(SOON).until(() -> primary.status().state() == State.RUNNING);
         assertEquals(State.RUNNING, secondary.status().state());
         assertTrue(primary.status().inSync());
+        for (Side side : List.of(primary, secondary)) {
+            assertNotNull(requireNonNull(side.status().peer()).lastHeardMs());
+        }
         assertEquals(primary.status().generation(), secondary.status().generation());
         assertEquals(primary.status().epoch(), secondary.status().epoch());
         assertEquals(primary.checkpoint(), secondary.status().epoch());
