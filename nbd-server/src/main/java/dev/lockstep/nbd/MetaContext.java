@@ -13,7 +13,7 @@ import java.util.List;
 /// | `base:allocation` | 1: not allocated; 2: reads as zeroes |
 /// | `qemu:allocation-depth` | 0: no layer has it; 1: the device itself; 2: its backing; ... |
 /// | `qemu:dirty-bitmap:NAME` | 1: changed since the bitmap was begun |
-/// | `x-lockstep:replication` | 1: the peer lacks it; 0: both sides have it |
+/// | `x-lockstep:replication` | 1: the peer may lack it; 0: it is on stable storage on both sides |
 ///
 /// Queries of LIST_META_CONTEXT match a name exactly or, with a colon at their end, all names that
 /// begin with them; those of SET_META_CONTEXT match exactly.
@@ -69,7 +69,9 @@ public interface MetaContext {
         return new MarkedContext(NbdProtocol.META_QEMU_DIRTY_BITMAP + name, dirty);
     }
 
-    /// `x-lockstep:replication`: what the peer of a replicated disk does not have.
+    /// `x-lockstep:replication`: what the peer of a replicated disk may lack, if this side went on
+    /// alone from now on: what was written since both sides flushed, or everything as long as the
+    /// peer has not been given the whole disk.
     static MetaContext replication(MarkedBytes lacking) {
         return new MarkedContext(NbdProtocol.META_LOCKSTEP_REPLICATION, lacking);
     }

@@ -220,6 +220,7 @@ public final class PairDevice implements BlockDevice, Abortable {
                             .formatted(description(), size(), peer.description(), peer.size()));
         }
         Replica replica = new Replica(peer, whole);
+        lacking.peerHolds(whole);
         change(now -> new Policy(now.needed, replica));
     }
 
@@ -228,6 +229,7 @@ public final class PairDevice implements BlockDevice, Abortable {
         Replica replica = policy.replica;
         if (replica != null) {
             replica.whole = true;
+            lacking.peerHolds(true);
         }
     }
 
@@ -261,9 +263,9 @@ public final class PairDevice implements BlockDevice, Abortable {
         }
     }
 
-    /// How many bytes the peer may lack: what was written since the last flush on both sides.
-    public long lackingBytes() {
-        return lacking.bytes();
+    /// What the peer may lack.
+    Lacking lacking() {
+        return lacking;
     }
 
     /// Whether no failure of the local disk has left the two disks different.

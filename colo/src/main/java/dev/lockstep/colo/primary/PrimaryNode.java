@@ -27,6 +27,7 @@ import dev.lockstep.colo.store.StateFile;
 import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.Export;
 import dev.lockstep.nbd.Exports;
+import dev.lockstep.nbd.MetaContext;
 import dev.lockstep.nbd.NbdUri;
 import dev.lockstep.nbd.server.NbdServer;
 import dev.lockstep.qmp.QmpException;
@@ -148,7 +149,10 @@ public final class PrimaryNode implements Side {
 
     private NbdUri serveGuest() throws IOException {
         Gate guest = leader.guest();
-        NbdServer server = NbdServer.start(Exports.of(new Export(options.name(), guest)));
+        Export export =
+                new Export(options.name(), guest)
+                        .withContext(MetaContext.replication(leader.pair().lacking()));
+        NbdServer server = NbdServer.start(Exports.of(export));
         resources.add(() -> closeGuest(server, guest));
         return new NbdUri(server.listen(options.export()), options.name());
     }

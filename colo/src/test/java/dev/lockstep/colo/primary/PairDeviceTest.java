@@ -10,8 +10,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.bitmap.ClusterBitmap;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.block.memory.MemoryDevice;
 import dev.lockstep.colo.machine.Acknowledgement;
+import dev.lockstep.nbd.MetaContext;
 
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
@@ -181,18 +184,42 @@ class PairDeviceTest {
         writers.forEach(Request::succeeds);
         assertEquals(360, acknowledged.get());
         assertEquals(1, told.peerFailures.size());
-        assertTrue(device.lackingBytes() > 0);
+        assertTrue(device.lacking().bytes() > 0);
     }
 
     @Test
     void a_flush_reaches_both_and_what_it_covers_is_not_lacking_any_more() throws BlockException {
         pairUp();
         guest.write(0, bytes(4096, 7), WriteFlag.NONE);
-        assertEquals(Lacking.CLUSTER_BYTES, pair.lackingBytes());
+        assertEquals(Lacking.CLUSTER_BYTES, pair.lacking().bytes());
         guest.flush();
         assertEquals(1, near.flushes.get());
         assertEquals(1, far.flushes.get());
-        assertEquals(0, pair.lackingBytes());
+        assertEquals(0, pair.lacking().bytes());
+    }
+
+    @Test
+    void the_context_of_replication_tells_what_the_peer_may_lack() throws BlockException {
+        pairUp();
+        MetaContext context = MetaContext.replication(pair.lacking());
+        long size = pair.size();
+        assertEquals(List.of(new MetaContext.Status(size, 0)), context.statuses(0, size));
+        pair.write(Lacking.CLUSTER_BYTES, ByteBuffer.allocate(512), WriteFlag.NONE);
+        List<MetaContext.Status> written =
+                List.of(
+                        new MetaContext.Status(Lacking.CLUSTER_BYTES, 0),
+                        new MetaContext.Status(Lacking.CLUSTER_BYTES, 1),
+                        new MetaContext.Status(size - 2 * Lacking.CLUSTER_BYTES, 0));
+        assertEquals(written, context.statuses(0, size));
+        ClusterBitmap before = pair.lacking().beginFlush();
+        assertEquals(written, context.statuses(0, size), "while both sides flush");
+        pair.lacking().endFlush(before, true);
+        assertEquals(List.of(new MetaContext.Status(size, 0)), context.statuses(0, size));
+        pair.detach();
+        pair.attach(new Gate(new MemoryDevice("fresh", size)), false);
+        assertEquals(List.of(new MetaContext.Status(size, 1)), context.statuses(0, size));
+        pair.copied();
+        assertEquals(List.of(new MetaContext.Status(size, 0)), context.statuses(0, size));
     }
 
     @Test
@@ -204,7 +231,7 @@ class PairDeviceTest {
         flush.stillWaits();
         pair.permit(Acknowledgement.LOCAL_ONLY);
         flush.succeeds();
-        assertEquals(Lacking.CLUSTER_BYTES, pair.lackingBytes());
+        assertEquals(Lacking.CLUSTER_BYTES, pair.lacking().bytes());
     }
 
     @Test
