@@ -90,6 +90,13 @@ final class NbdCommand implements Callable<Integer> {
                             + " 65536. Default: 1, which takes every request.")
     private int minimumBlock = 1;
 
+    @Option(
+            names = "--resize",
+            description =
+                    "Let clients that know how (an extension of NBD) change the disk's size; for a"
+                            + " disk with one client.")
+    private boolean resize;
+
     @Mixin private NbdImage image = new NbdImage();
 
     @Mixin private ClientTesting clientTesting = new ClientTesting();
@@ -282,6 +289,9 @@ final class NbdCommand implements Callable<Integer> {
                                     description == null ? "" : description,
                                     root)
                             .withMinimumBlockSize(minimumBlock);
+            if (resize) {
+                export = export.withResizing();
+            }
             return allocationDepth ? export.withContext(MetaContext.allocationDepth(root)) : export;
         } catch (IllegalArgumentException e) {
             throw new UsageError(String.valueOf(e.getMessage()));

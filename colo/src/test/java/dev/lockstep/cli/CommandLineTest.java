@@ -27,7 +27,7 @@ class CommandLineTest {
     void every_command_has_help_with_its_purpose_options_and_an_example() {
         List<CommandLine> commands = new ArrayList<>();
         collect(Main.commandLine(), commands);
-        assertEquals(10, commands.size());
+        assertEquals(12, commands.size());
         for (CommandLine command : commands) {
             String help = command.getUsageMessage(CommandLine.Help.Ansi.OFF);
             String name = command.getCommandSpec().qualifiedName();
@@ -37,7 +37,7 @@ class CommandLineTest {
             assertTrue(help.contains("Example") || help.contains("A pair by hand"), help);
             command.getCommandSpec()
                     .options()
-                    .forEach(option -> assertEquals(1, option.description().length, name));
+                    .forEach(option -> assertTrue(option.description().length > 0, name));
         }
     }
 
