@@ -51,6 +51,41 @@ class LauncherIT {
         assertRuns(run(folder, file, LAUNCHER.toString(), "--version"));
     }
 
+    /// The JVM's log of the classes it loads tells when the command line is about to be read, and
+    /// interpreting alone makes that last.
+    @Test
+    void a_server_that_is_asked_to_end_while_it_reads_its_command_line_exits_0() throws Exception {
+        Path output = folder.resolve("output");
+        Path classes = folder.resolve("classes.log");
+        String socket = folder.resolve("socket").toString();
+        Path disk = Files.write(folder.resolve("disk.raw"), new byte[512]);
+        Process server =
+                Lockstep.launch(
+                        output,
+                        Map.of("LOCKSTEP_JAVA_OPTS", "-Xint -Xlog:class+load:file=" + classes),
+                        "nbd",
+                        "-f",
+                        "raw",
+                        "-t",
+                        "-k",
+                        socket,
+                        disk.toString());
+        try {
+            await().atMost(Duration.ofSeconds(30))
+                    .pollInterval(Duration.ofMillis(5))
+                    .until(() -> Files.exists(classes) && reads(classes));
+            server.destroy();
+            assertEquals(0, server.waitFor());
+            assertEquals("", Files.readString(output));
+        } finally {
+            server.destroyForcibly();
+        }
+    }
+
+    private static boolean reads(Path classes) throws IOException {
+        return Files.readString(classes).contains("picocli.CommandLine$Interpreter ");
+    }
+
     @Test
     void without_a_jdk_one_sentence_says_what_to_install() throws IOException {
         String script = Files.readString(LAUNCHER).replace("needed=25", "needed=250");

@@ -82,8 +82,13 @@ final class Lockstep implements AutoCloseable {
 
     /// Starts a server that may never get ready; both its streams go to a file. The caller ends it.
     static Process launch(Path output, String... arguments) {
+        return launch(output, Map.of(), arguments);
+    }
+
+    /// The same with more environment variables.
+    static Process launch(Path output, Map<String, String> environment, String... arguments) {
         try {
-            return builder(command(arguments), Map.of())
+            return builder(command(arguments), environment)
                     .redirectErrorStream(true)
                     .redirectOutput(output.toFile())
                     .start();

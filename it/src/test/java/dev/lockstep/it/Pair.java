@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 /// The two sides of a pair called `vm1` in one folder, joined by a [Link] for the writes and one
 /// for the monitor, so that the cable between the hosts can be cut.
@@ -37,7 +38,7 @@ final class Pair implements AutoCloseable {
     }
 
     Lockstep startSecondary(String... more) {
-        return start(secondaryCommand(more));
+        return start(Map.of(), secondaryCommand(more));
     }
 
     /// The command line of the secondary, with its buffers in RAM unless `more` says otherwise.
@@ -62,7 +63,12 @@ final class Pair implements AutoCloseable {
     }
 
     Lockstep startPrimary(String... more) {
-        return start(primaryCommand(more));
+        return startPrimary(Map.of(), more);
+    }
+
+    /// The same with more environment variables.
+    Lockstep startPrimary(Map<String, String> environment, String... more) {
+        return start(environment, primaryCommand(more));
     }
 
     String[] primaryCommand(String... more) {
@@ -181,8 +187,8 @@ final class Pair implements AutoCloseable {
         monitorLink.close();
     }
 
-    private Lockstep start(String... command) {
-        Lockstep side = Lockstep.start(command);
+    private Lockstep start(Map<String, String> environment, String... command) {
+        Lockstep side = Lockstep.start(environment, command);
         started.add(side);
         return side;
     }
