@@ -60,13 +60,15 @@ class Debian13IT {
         assertTrue(info.path("extended").asBoolean(), info::toString);
         JsonNode export = info.path("exports").path(0);
         assertEquals(SIZE, export.path("export-size").asLong());
-        for (String can :
-                List.of("multi_conn", "fast_zero", "cache", "trim", "fua", "df")) {
+        for (String can : List.of("multi_conn", "fast_zero", "cache", "trim", "fua", "df")) {
             assertTrue(export.path("can_" + can).asBoolean(), () -> can + " in " + export);
         }
-        String map = run("nbdinfo", "--map", server.uri()).replaceAll(" +", " ");
+        String map =
+                run("nbdinfo", "--map", server.uri())
+                        .replaceAll("(?m)^ +", "")
+                        .replaceAll(" +", " ");
         assertEquals(
-                " 0 %d 0 data\n %d %d 3 hole,zero\n %d %d 0 data\n"
+                "0 %d 0 data\n%d %d 3 hole,zero\n%d %d 0 data\n"
                         .formatted(
                                 DATA_BYTES,
                                 DATA_BYTES,

@@ -49,6 +49,10 @@ class ManyConnectionsIT {
     /// `Allowance`: 64 MiB for each of four connections that leave their replies unread.
     private static final long HELD_KIB_MAX = 256 * KIB;
 
+    /// Each flooder may do 256 KiB in a turn of the loop, in which an honest client does 4 KiB, and
+    /// this program's own 12 rogues take processor time from server and clients alike.
+    private static final long SLOWER_MAX = 30;
+
     @TempDir Path folder;
     private Address address;
     private Lockstep server;
@@ -133,7 +137,7 @@ class ManyConnectionsIT {
                 "20 honest beside 12 rogues: the worst got %.2f of what it had alone%n",
                 (double) worst / alone);
         assertNoneDropped(rogues);
-        assertTrue(worst * 10 >= alone, () -> worst + " of " + alone);
+        assertTrue(worst * SLOWER_MAX >= alone, () -> worst + " of " + alone);
     }
 
     @Test

@@ -355,7 +355,10 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     private void scheduleResume() {
         if (!resumeScheduled) {
             resumeScheduled = true;
-            channel.eventLoop().execute(resume);
+            // Not execute: a loop runs what its tasks add before it looks at its sockets again, so
+            // a
+            // client with many requests in flight would have the loop to itself.
+            channel.eventLoop().schedule(resume, 0, TimeUnit.NANOSECONDS);
         }
     }
 
