@@ -379,6 +379,41 @@ class ClientRulesTest {
         }
     }
 
+    @Test
+    @Shows({"extended.write-flag", "extended.headers", "extended.offset-check"})
+    void with_extended_headers_a_write_says_that_it_has_a_payload_and_offsets_are_compared()
+            throws Exception {
+        try (FakeServer server =
+                        FakeServer.afterHandshake(
+                                true,
+                                wire -> {
+                                    Received write = wire.request();
+                                    received.add(write);
+                                    wire.chunk(
+                                            NbdProtocol.REPLY_FLAG_DONE,
+                                            NbdProtocol.REPLY_TYPE_NONE,
+                                            write.cookie(),
+                                            new byte[0]);
+                                    Received second = wire.request();
+                                    wire.offsets.put(second.cookie(), second.offset() + 1);
+                                    wire.chunk(
+                                            NbdProtocol.REPLY_FLAG_DONE,
+                                            NbdProtocol.REPLY_TYPE_NONE,
+                                            second.cookie(),
+                                            new byte[0]);
+                                });
+                RemoteDevice device =
+                        RemoteDevice.open(server.options().withHeaders(HeaderStyle.EXTENDED))) {
+            device.write(512, ByteBuffer.allocate(512), WriteFlag.NONE);
+            assertEquals(NbdProtocol.CMD_FLAG_PAYLOAD_LEN, received.element().flags());
+            BlockException failure =
+                    assertThrows(
+                            BlockException.class,
+                            () -> device.write(0, ByteBuffer.allocate(1), WriteFlag.NONE));
+            assertEquals(Kind.GONE, failure.kind());
+        }
+    }
+
     private void answerAll(Wire wire) throws IOException {
         while (true) {
             Received request = wire.request();
