@@ -55,7 +55,7 @@ final class Rehearsal {
     }
 
     private static void run(String... arguments) {
-        int status = Main.commandLine().execute(arguments);
+        int status = Main.commandLine(arguments).execute(arguments);
         if (status != 0) {
             throw new IllegalStateException(String.join(" ", arguments) + ": status " + status);
         }
