@@ -19,16 +19,6 @@ import javax.net.ssl.SSLSession;
 ///
 /// Nothing about it can be configured: what the setters of [SSLEngine] would change is fixed.
 final class PskEngine extends SSLEngine {
-    private static final int HEADER_BYTES = 5;
-
-    /// RFC 8446, 5.1: what a record holds.
-    static final int PLAINTEXT_BYTES_MAX = 1 << 14;
-
-    /// RFC 8446, 5.2, and the nonce that TLS 1.2 adds: more than this is no record.
-    private static final int EXPANSION_BYTES_MAX = 256;
-
-    static final int RECORD_BYTES_MAX = HEADER_BYTES + PLAINTEXT_BYTES_MAX + EXPANSION_BYTES_MAX;
-
     /// Begins the handshake of one end.
     interface Beginning {
         TlsProtocol begin() throws IOException;
@@ -41,7 +31,7 @@ final class PskEngine extends SSLEngine {
     /// Guards: everything that follows. A reader and a writer come at the same time.
     private final ReentrantLock lock = new ReentrantLock();
 
-    private final byte[] scratch = new byte[RECORD_BYTES_MAX];
+    private final byte[] scratch = new byte[TlsRecord.BYTES_MAX];
     private @Nullable TlsProtocol protocol;
     private @Nullable SSLException failure;
     private boolean finishedWasTold;
@@ -65,11 +55,15 @@ final class PskEngine extends SSLEngine {
             if (current.isHandshaking() && status() == HandshakeStatus.NEED_WRAP) {
                 return result(Status.OK, 0, 0);
             }
-            int record = recordBytes(src);
+            int record = TlsRecord.bytes(src);
+            if (record == 0) {
+                throw new SSLException("what came is no TLS");
+            }
             if (src.remaining() < record) {
                 return result(Status.BUFFER_UNDERFLOW, 0, 0);
             }
-            if (room(dsts, offset, length) < Math.min(record, PLAINTEXT_BYTES_MAX)) {
+            if (TlsRecord.remaining(dsts, offset, length)
+                    < Math.min(record, TlsRecord.PLAINTEXT_BYTES_MAX)) {
                 return result(Status.BUFFER_OVERFLOW, 0, 0);
             }
             src.get(scratch, 0, record);
@@ -88,26 +82,6 @@ final class PskEngine extends SSLEngine {
         } finally {
             lock.unlock();
         }
-    }
-
-    /// The length of the record at hand, or more than there is.
-    private static int recordBytes(ByteBuffer src) throws SSLException {
-        if (src.remaining() < HEADER_BYTES) {
-            return HEADER_BYTES;
-        }
-        int bytes = HEADER_BYTES + (src.getShort(src.position() + 3) & 0xffff);
-        if (bytes > RECORD_BYTES_MAX) {
-            throw new SSLException("what came is no TLS");
-        }
-        return bytes;
-    }
-
-    private static long room(ByteBuffer[] buffers, int offset, int length) {
-        long room = 0;
-        for (int i = offset; i < offset + length; i++) {
-            room += buffers[i].remaining();
-        }
-        return room;
     }
 
     private static int read(TlsProtocol from, ByteBuffer[] dsts, int offset, int length) {
@@ -135,9 +109,9 @@ final class PskEngine extends SSLEngine {
                 if (outboundClosed || current.isClosed()) {
                     return result(Status.CLOSED, 0, 0);
                 }
-                long waiting = room(srcs, offset, length);
+                long waiting = TlsRecord.remaining(srcs, offset, length);
                 if (!current.isHandshaking() && waiting > 0) {
-                    if (dst.remaining() < RECORD_BYTES_MAX) {
+                    if (dst.remaining() < TlsRecord.BYTES_MAX) {
                         return result(Status.BUFFER_OVERFLOW, 0, 0);
                     }
                     consumed = gather(srcs, offset, length);
@@ -158,8 +132,8 @@ final class PskEngine extends SSLEngine {
 
     private int gather(ByteBuffer[] srcs, int offset, int length) {
         int gathered = 0;
-        for (int i = offset; i < offset + length && gathered < PLAINTEXT_BYTES_MAX; i++) {
-            int count = Math.min(srcs[i].remaining(), PLAINTEXT_BYTES_MAX - gathered);
+        for (int i = offset; i < offset + length && gathered < TlsRecord.PLAINTEXT_BYTES_MAX; i++) {
+            int count = Math.min(srcs[i].remaining(), TlsRecord.PLAINTEXT_BYTES_MAX - gathered);
             srcs[i].get(scratch, gathered, count);
             gathered += count;
         }

@@ -37,12 +37,12 @@ final class PskSession implements SSLSession {
 
     @Override
     public int getPacketBufferSize() {
-        return PskEngine.RECORD_BYTES_MAX;
+        return TlsRecord.BYTES_MAX;
     }
 
     @Override
     public int getApplicationBufferSize() {
-        return PskEngine.PLAINTEXT_BYTES_MAX;
+        return TlsRecord.PLAINTEXT_BYTES_MAX;
     }
 
     @Override

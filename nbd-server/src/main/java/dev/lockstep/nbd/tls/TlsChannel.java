@@ -5,6 +5,9 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ByteChannel;
 import java.nio.channels.GatheringByteChannel;
+import java.time.Duration;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 
 import javax.net.ssl.SSLEngine;
@@ -25,6 +28,7 @@ public final class TlsChannel implements ByteChannel, GatheringByteChannel {
 
     private final ByteChannel socket;
     private final SSLEngine engine;
+    private final TlsAuthorization authorization;
 
     /// The least room in which a record fits, whatever it holds.
     private final int recordBytes;
@@ -40,27 +44,81 @@ public final class TlsChannel implements ByteChannel, GatheringByteChannel {
 
     private final ByteBuffer sending = ByteBuffer.allocateDirect(BUFFER_BYTES);
 
-    private TlsChannel(ByteChannel socket, SSLEngine engine) {
+    /// Guards: begun. Held during the handshake.
+    private final ReentrantLock beginning = new ReentrantLock();
+
+    private volatile boolean begun;
+
+    /// Opens when the handshake is done, or nobody waits for it any more.
+    private final CountDownLatch settled = new CountDownLatch(1);
+
+    private TlsChannel(ByteChannel socket, SSLEngine engine, TlsAuthorization authorization) {
         this.socket = socket;
         this.engine = engine;
+        this.authorization = authorization;
         this.recordBytes = engine.getSession().getPacketBufferSize();
         this.decrypted = ByteBuffer.allocateDirect(recordBytes).limit(0);
     }
 
+    /// A channel that does the handshake as soon as somebody reads or writes, which fails if the
+    /// handshake does.
+    public static TlsChannel of(ByteChannel socket, SSLEngine engine) {
+        return new TlsChannel(socket, engine, TlsAuthorization.ANYONE);
+    }
+
+    /// The same for a server. The socket is closed if there is no handshake in time.
+    ///
+    /// @throws IOException if the credentials cannot be read, and never could
+    public static TlsChannel of(ByteChannel socket, ServerTls tls, Duration patience)
+            throws IOException {
+        TlsChannel channel =
+                new TlsChannel(socket, tls.credentials().newEngine(null), tls.authorization());
+        Thread.startVirtualThread(() -> channel.closeUnlessBegun(patience));
+        return channel;
+    }
+
     /// Does the handshake on a connected blocking socket. An engine of a client verifies the server
-    /// in it; whether a server lets the client in is asked afterwards, of [#identity].
+    /// in it.
     ///
     /// @throws IOException if it fails, with one sentence that says why
     public static TlsChannel handshake(ByteChannel socket, SSLEngine engine) throws IOException {
-        TlsChannel channel = new TlsChannel(socket, engine);
+        TlsChannel channel = of(socket, engine);
+        channel.begin();
+        return channel;
+    }
+
+    private void begin() throws IOException {
+        if (begun) {
+            return;
+        }
+        beginning.lock();
         try {
-            channel.handshake();
+            if (begun) {
+                return;
+            }
+            handshake();
+            if (!authorization.allows(identity())) {
+                throw new IOException("'%s' is not authorized".formatted(identity()));
+            }
+            begun = true;
+            settled.countDown();
         } catch (SSLException e) {
             throw new IOException("TLS does not come about: " + TlsFailure.words(e), e);
         } catch (EOFException e) {
-            throw new EOFException("the other side hung up in the TLS handshake");
+            throw new IOException("the other side hung up in the TLS handshake", e);
+        } finally {
+            beginning.unlock();
         }
-        return channel;
+    }
+
+    private void closeUnlessBegun(Duration patience) {
+        try {
+            if (!settled.await(patience.toNanos(), TimeUnit.NANOSECONDS)) {
+                socket.close();
+            }
+        } catch (InterruptedException | IOException _) {
+            // It is given up either way.
+        }
     }
 
     /// Who is at the other end, as [TlsIdentity] has it.
@@ -89,6 +147,7 @@ public final class TlsChannel implements ByteChannel, GatheringByteChannel {
 
     @Override
     public int read(ByteBuffer target) throws IOException {
+        begin();
         int before = target.position();
         if (decrypted.hasRemaining()) {
             int count = Math.min(decrypted.remaining(), target.remaining());
@@ -129,15 +188,8 @@ public final class TlsChannel implements ByteChannel, GatheringByteChannel {
         } while (progress == Progress.DONE
                 && target.remaining() >= recordBytes
                 && received.hasRemaining()
-                && hasRecord());
+                && received.remaining() >= TlsRecord.bytes(received));
         return progress != Progress.ENDED;
-    }
-
-    /// Whether a whole record waits, so that decrypting it needs nothing of the socket.
-    private boolean hasRecord() {
-        int at = received.position();
-        return received.remaining() >= 5
-                && received.remaining() >= 5 + (received.getShort(at + 3) & 0xffff);
     }
 
     private enum Progress {
@@ -203,6 +255,7 @@ public final class TlsChannel implements ByteChannel, GatheringByteChannel {
     /// Takes all of it.
     @Override
     public long write(ByteBuffer[] sources, int offset, int length) throws IOException {
+        begin();
         long bytes = 0;
         for (int i = offset; i < offset + length; i++) {
             bytes += sources[i].remaining();
@@ -272,6 +325,7 @@ public final class TlsChannel implements ByteChannel, GatheringByteChannel {
 
     @Override
     public void close() throws IOException {
+        settled.countDown();
         socket.close();
     }
 }

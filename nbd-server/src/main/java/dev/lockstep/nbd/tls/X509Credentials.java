@@ -82,7 +82,7 @@ final class X509Credentials implements TlsCredentials {
             parameters.setNeedClientAuth(verifyPeer);
         }
         engine.setSSLParameters(parameters);
-        return engine;
+        return new HeapEngine(engine);
     }
 
     @Override
