@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lockstep.nbd.Address;
 import dev.lockstep.qmp.QmpClient;
 
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 import java.io.IOException;
@@ -27,11 +28,17 @@ final class MonitorOption {
     @SuppressWarnings("NullAway.Init")
     private Address address;
 
+    @Mixin private PairTlsOptions tls = new PairTlsOptions();
+
     /// Runs one command there.
     JsonNode execute(String command, ObjectNode arguments)
             throws IOException, InterruptedException {
         try (QmpClient client =
-                QmpClient.connect(address, CONNECT_TIMEOUT, new QmpClient.Listener() {})) {
+                QmpClient.connect(
+                        address,
+                        CONNECT_TIMEOUT,
+                        tls.tls().client(address),
+                        new QmpClient.Listener() {})) {
             return client.execute(command, arguments, ANSWER_TIMEOUT);
         }
     }

@@ -115,7 +115,8 @@ final class PrimaryCommand implements Callable<Integer> {
                     ioTimeout,
                     Optional.ofNullable(checkpointEvery),
                     side.force,
-                    side.insecure);
+                    side.insecure,
+                    side.tls.tls());
         } catch (IllegalArgumentException e) {
             throw new UsageError(String.valueOf(e.getMessage()));
         }

@@ -111,7 +111,8 @@ final class SecondaryCommand implements Callable<Integer> {
                             ? SecondaryOptions.defaultLimitBytes(place)
                             : bufferLimit.count(),
                     side.force,
-                    side.insecure);
+                    side.insecure,
+                    side.tls.tls());
         } catch (IllegalArgumentException e) {
             throw new UsageError(String.valueOf(e.getMessage()));
         }

@@ -4,6 +4,7 @@ import dev.lockstep.nbd.Address;
 
 import org.jspecify.annotations.Nullable;
 
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 import java.nio.file.Files;
@@ -67,9 +68,12 @@ final class SideOptions {
     @Option(
             names = "--insecure",
             description =
-                    "Allow a TCP address that other hosts reach. Nothing encrypts or authenticates"
-                            + " what goes over it: use it on a network of your own only.")
+                    "Allow a TCP address that other hosts reach without TLS. Nothing encrypts or"
+                            + " authenticates what goes over it: use it on a network of your own"
+                            + " only.")
     boolean insecure;
+
+    @Mixin PairTlsOptions tls = new PairTlsOptions();
 
     /// Where the durable record is.
     Path state(Path beside) {

@@ -31,7 +31,7 @@ final class Sides {
     /// What the process of a side serves.
     static ServerProcess.Server server(Side side) {
         NbdUri bound = side.guestExport();
-        NbdUri reachable = new NbdUri(Reachable.from(bound.address()), bound.export());
+        NbdUri reachable = new NbdUri(Reachable.from(bound.address()), bound.export(), bound.tls());
         return new ServerProcess.Server(reachable.format(), side::awaitQuit, side::close);
     }
 

@@ -26,7 +26,7 @@ final class OptionRules {
             throw new IllegalArgumentException(
                     ("%s %s can be reached from other hosts, and neither encryption nor"
                                     + " authentication protects it: give a loopback address or"
-                                    + " say --insecure")
+                                    + " credentials for TLS, or say --insecure")
                             .formatted(option, address));
         }
     }

@@ -23,7 +23,8 @@ import java.util.Optional;
 /// @param ioTimeout after how long an unanswered request makes the secondary count as lost
 /// @param checkpointEvery the longest time between checkpoints; empty: only when asked
 /// @param force overwrite even a secondary that was promoted or is newer
-/// @param insecure allow `monitor` on an address that other hosts reach
+/// @param insecure allow `monitor` on an address that other hosts reach without TLS
+/// @param tls how TLS is spoken on TCP addresses
 public record PrimaryOptions(
         String name,
         Path disk,
@@ -37,14 +38,15 @@ public record PrimaryOptions(
         Duration ioTimeout,
         Optional<Duration> checkpointEvery,
         boolean force,
-        boolean insecure) {
+        boolean insecure,
+        PairTls tls) {
     /// Below the 30 s after which a Linux guest gives up on its disk.
     public static final Duration IO_TIMEOUT_DEFAULT = Duration.ofSeconds(10);
 
     /// Checks what can be checked without touching the disk or the network.
     public PrimaryOptions {
         OptionRules.checkName(name);
-        OptionRules.checkPrivate("--monitor", monitor, insecure);
+        OptionRules.checkPrivate("--monitor", monitor, insecure || tls.isOn());
         if (!secondary.export().equals(name)) {
             throw new IllegalArgumentException(
                     "--secondary names the export '%s', but --name is '%s': they must be equal"

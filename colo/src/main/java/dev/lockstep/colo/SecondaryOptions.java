@@ -16,7 +16,8 @@ import java.nio.file.Path;
 /// @param bufferLimitBytes how much active and hidden disk may hold together before a write of the
 ///     primary is refused
 /// @param force start even as the copy to be overwritten of a side that was promoted or is newer
-/// @param insecure allow `listen` and `monitor` on addresses that other hosts reach
+/// @param insecure allow `listen` and `monitor` on addresses that other hosts reach without TLS
+/// @param tls how TLS is spoken on TCP addresses
 public record SecondaryOptions(
         String name,
         Path disk,
@@ -27,7 +28,8 @@ public record SecondaryOptions(
         Path state,
         long bufferLimitBytes,
         boolean force,
-        boolean insecure) {
+        boolean insecure,
+        PairTls tls) {
     /// Where the buffered bytes live.
     public sealed interface Buffers {
         /// How [Ram] is written.
@@ -71,8 +73,8 @@ public record SecondaryOptions(
     /// Checks what can be checked without touching the disk.
     public SecondaryOptions {
         OptionRules.checkName(name);
-        OptionRules.checkPrivate("--listen", listen, insecure);
-        OptionRules.checkPrivate("--monitor", monitor, insecure);
+        OptionRules.checkPrivate("--listen", listen, insecure || tls.isOn());
+        OptionRules.checkPrivate("--monitor", monitor, insecure || tls.isOn());
         if (bufferLimitBytes < LIMIT_BYTES_MIN) {
             throw new IllegalArgumentException(
                     "--buffer-limit %d is less than %d bytes, which no write fits in"

@@ -4,6 +4,8 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import dev.lockstep.nbd.Address;
+import dev.lockstep.nbd.tls.ClientTls;
+import dev.lockstep.nbd.tls.TlsChannel;
 
 import org.jspecify.annotations.Nullable;
 
@@ -12,6 +14,7 @@ import java.net.SocketAddress;
 import java.net.SocketTimeoutException;
 import java.net.StandardSocketOptions;
 import java.net.UnknownHostException;
+import java.nio.channels.ByteChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.channels.UnresolvedAddressException;
 import java.time.Duration;
@@ -22,6 +25,8 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
+
+import javax.net.ssl.SSLEngine;
 
 /// A connection to a QMP monitor. Any thread, virtual or not, may [#execute] at any time; each call
 /// waits for its own reply.
@@ -51,14 +56,14 @@ public final class QmpClient implements AutoCloseable {
     }
 
     private final Address address;
-    private final SocketChannel channel;
+    private final ByteChannel channel;
     private final Listener listener;
     private final Outbox outbox;
     private final AtomicLong nextId = new AtomicLong();
     private final Map<Long, BlockingQueue<Outcome>> waiting = new ConcurrentHashMap<>();
     private final AtomicReference<@Nullable IOException> end = new AtomicReference<>();
 
-    private QmpClient(Address address, SocketChannel channel, Listener listener) {
+    private QmpClient(Address address, ByteChannel channel, Listener listener) {
         this.address = address;
         this.channel = channel;
         this.listener = listener;
@@ -70,7 +75,16 @@ public final class QmpClient implements AutoCloseable {
     /// @param timeout for all of it
     public static QmpClient connect(Address address, Duration timeout, Listener listener)
             throws IOException, InterruptedException {
-        SocketChannel channel = open(address, timeout);
+        return connect(address, timeout, null, listener);
+    }
+
+    /// The same through TLS, unless `tls` is null.
+    public static QmpClient connect(
+            Address address, Duration timeout, @Nullable ClientTls tls, Listener listener)
+            throws IOException, InterruptedException {
+        SSLEngine engine = tls == null ? null : tls.newEngine(address);
+        SocketChannel socket = open(address, timeout);
+        ByteChannel channel = engine == null ? socket : TlsChannel.of(socket, engine);
         QmpClient client = new QmpClient(address, channel, listener);
         // The greeting comes unasked; it is waited for as the reply to request 0.
         BlockingQueue<Outcome> greeting = client.expect(client.nextId.getAndIncrement());

@@ -5,7 +5,10 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import dev.lockstep.nbd.Address;
+import dev.lockstep.nbd.tls.ServerTls;
+import dev.lockstep.nbd.tls.TlsChannel;
 
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -14,6 +17,7 @@ import java.net.ConnectException;
 import java.net.SocketAddress;
 import java.net.StandardSocketOptions;
 import java.net.UnixDomainSocketAddress;
+import java.nio.channels.ByteChannel;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.channels.UnresolvedAddressException;
@@ -38,6 +42,9 @@ public final class QmpServer implements AutoCloseable {
     /// Clients at a time; a further one takes the place of one that has said nothing, or is hung up
     /// on. A pair needs two, people and scripts a few.
     public static final int CONNECTIONS_MAX = 64;
+
+    /// How long a client may take to begin TLS, for which it has one of the connections.
+    private static final Duration TLS_PATIENCE = Duration.ofSeconds(10);
 
     static final String NEGOTIATE = "qmp_capabilities";
 
@@ -86,6 +93,14 @@ public final class QmpServer implements AutoCloseable {
     ///
     /// @return the address, with the port it got
     public Address listen(Address address) throws IOException {
+        return listen(address, null);
+    }
+
+    /// The same through TLS, unless `tls` is null.
+    public Address listen(Address address, @Nullable ServerTls tls) throws IOException {
+        if (tls != null) {
+            tls.credentials().check();
+        }
         ServerSocketChannel listener = bind(address);
         listeners.add(listener);
         Address bound =
@@ -94,7 +109,7 @@ public final class QmpServer implements AutoCloseable {
                     case Address.Tcp tcp ->
                             new Address.Tcp(tcp.host(), listener.socket().getLocalPort());
                 };
-        Thread.ofPlatform().daemon().name("qmp-accept " + bound).start(() -> accept(listener));
+        Thread.ofPlatform().daemon().name("qmp-accept " + bound).start(() -> accept(listener, tls));
         return bound;
     }
 
@@ -232,10 +247,10 @@ public final class QmpServer implements AutoCloseable {
         }
     }
 
-    private void accept(ServerSocketChannel listener) {
+    private void accept(ServerSocketChannel listener, @Nullable ServerTls tls) {
         while (listener.isOpen()) {
             try {
-                admit(listener.accept());
+                admit(listener.accept(), tls);
             } catch (IOException e) {
                 if (listener.isOpen()) {
                     // Out of file descriptors, most likely: trying again at once would only spin.
@@ -246,20 +261,21 @@ public final class QmpServer implements AutoCloseable {
         }
     }
 
-    private void admit(SocketChannel channel) throws IOException {
+    private void admit(SocketChannel socket, @Nullable ServerTls tls) throws IOException {
         if (connections.size() >= CONNECTIONS_MAX && !makeRoom()) {
             LOG.warn("a monitor client is turned away: {} are connected", CONNECTIONS_MAX);
-            channel.close();
+            socket.close();
             return;
         }
-        SocketAddress remote = channel.getRemoteAddress();
+        SocketAddress remote = socket.getRemoteAddress();
         boolean unix = remote instanceof UnixDomainSocketAddress;
         if (!unix) {
-            channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
+            socket.setOption(StandardSocketOptions.TCP_NODELAY, true);
         }
         long number = connectionNumber.incrementAndGet();
         String description = unix ? "unix client " + number : withoutHostName(remote);
-        ServerConnection connection = new ServerConnection(this, channel, number, description);
+        ServerConnection connection =
+                new ServerConnection(this, secured(socket, tls), number, description);
         connections.add(connection);
         connection.start();
     }
@@ -273,6 +289,20 @@ public final class QmpServer implements AutoCloseable {
                         .min(Comparator.comparingLong(ServerConnection::number));
         silent.ifPresent(ServerConnection::disconnect);
         return silent.isPresent();
+    }
+
+    /// The handshake itself is done by the connection's threads, not by the one that accepts.
+    private static ByteChannel secured(SocketChannel socket, @Nullable ServerTls tls)
+            throws IOException {
+        if (tls == null) {
+            return socket;
+        }
+        try {
+            return TlsChannel.of(socket, tls, TLS_PATIENCE);
+        } catch (IOException e) {
+            socket.close();
+            throw e;
+        }
     }
 
     /// A socket address that was not looked up is written with a slash before it.

@@ -8,7 +8,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
-import java.nio.channels.SocketChannel;
+import java.nio.channels.ByteChannel;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -25,7 +25,7 @@ final class ServerConnection implements Caller {
     private static final Duration REPLY_PATIENCE = Duration.ofSeconds(10);
 
     private final QmpServer server;
-    private final SocketChannel channel;
+    private final ByteChannel channel;
     private final long number;
     private final String description;
     private final Outbox outbox;
@@ -37,7 +37,7 @@ final class ServerConnection implements Caller {
     private boolean gone;
     private volatile boolean negotiated;
 
-    ServerConnection(QmpServer server, SocketChannel channel, long number, String description) {
+    ServerConnection(QmpServer server, ByteChannel channel, long number, String description) {
         this.server = server;
         this.channel = channel;
         this.number = number;

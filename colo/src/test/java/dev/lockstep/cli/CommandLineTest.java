@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.lockstep.colo.PairTls;
 import dev.lockstep.colo.PrimaryOptions;
 import dev.lockstep.colo.SecondaryOptions;
 import dev.lockstep.colo.SecondaryOptions.Buffers;
@@ -114,7 +115,8 @@ class CommandLineTest {
                 Path.of("S.raw.lockstep"),
                 SecondaryOptions.RAM_LIMIT_BYTES_DEFAULT,
                 false,
-                insecure);
+                insecure,
+                PairTls.NONE);
     }
 
     private static PrimaryOptions primary(String name, String monitor, boolean insecure) {
@@ -131,6 +133,7 @@ class CommandLineTest {
                 PrimaryOptions.IO_TIMEOUT_DEFAULT,
                 Optional.empty(),
                 false,
-                insecure);
+                insecure,
+                PairTls.NONE);
     }
 }

@@ -4,7 +4,6 @@ import dev.lockstep.colo.LinkProtocol;
 import dev.lockstep.colo.machine.Event;
 import dev.lockstep.colo.machine.Nonce;
 import dev.lockstep.colo.machine.Timing;
-import dev.lockstep.nbd.Address;
 import dev.lockstep.qmp.QmpClient;
 import dev.lockstep.qmp.QmpException;
 
@@ -20,21 +19,21 @@ import java.util.function.Consumer;
 final class Heartbeat implements AutoCloseable {
     private static final Duration PATIENCE = Duration.ofNanos(Timing.DEAD_NANOS);
 
-    private final Address monitor;
+    private final Peer peer;
     private final Nonce session;
     private final Consumer<Event> post;
     private final Thread thread;
     private volatile boolean closed;
 
-    private Heartbeat(Address monitor, Nonce session, Consumer<Event> post) {
-        this.monitor = monitor;
+    private Heartbeat(Peer peer, Nonce session, Consumer<Event> post) {
+        this.peer = peer;
         this.session = session;
         this.post = post;
         this.thread = Thread.ofPlatform().daemon().name("colo-heartbeat").unstarted(this::run);
     }
 
-    static Heartbeat start(Address monitor, Nonce session, Consumer<Event> post) {
-        Heartbeat heartbeat = new Heartbeat(monitor, session, post);
+    static Heartbeat start(Peer peer, Nonce session, Consumer<Event> post) {
+        Heartbeat heartbeat = new Heartbeat(peer, session, post);
         heartbeat.thread.start();
         return heartbeat;
     }
@@ -58,7 +57,7 @@ final class Heartbeat implements AutoCloseable {
                         lose(cause);
                     }
                 };
-        try (QmpClient client = QmpClient.connect(monitor, PATIENCE, listener)) {
+        try (QmpClient client = peer.connect(PATIENCE, listener)) {
             long next = System.nanoTime();
             while (!closed) {
                 tick(client);

@@ -12,7 +12,6 @@ import dev.lockstep.colo.machine.Message;
 import dev.lockstep.colo.machine.Node;
 import dev.lockstep.colo.machine.Nonce;
 import dev.lockstep.colo.machine.State;
-import dev.lockstep.nbd.NbdUri;
 import dev.lockstep.nbd.client.RemoteDevice;
 import dev.lockstep.nbd.client.RemoteOptions;
 import dev.lockstep.qmp.QmpException;
@@ -134,7 +133,7 @@ public final class Leader implements PairListener, AutoCloseable {
                 link.close();
             }
             peer = other;
-            link = new PeerLink(other.monitor(), ioTimeout, pair.size());
+            link = new PeerLink(other, ioTimeout, pair.size());
         } finally {
             lock.unlock();
         }
@@ -312,9 +311,10 @@ public final class Leader implements PairListener, AutoCloseable {
     }
 
     private RemoteDevice connect(Nonce session) throws BlockException {
-        NbdUri target = presentPeer().target();
-        NbdUri fenced = new NbdUri(target.address(), target.export() + "/" + session);
-        RemoteOptions options = RemoteOptions.of(fenced).withDeadlines(CONNECT_PATIENCE, ioTimeout);
+        RemoteOptions options =
+                presentPeer()
+                        .options(session.toString())
+                        .withDeadlines(CONNECT_PATIENCE, ioTimeout);
         return RemoteDevice.open(options, cause -> connectionLost(session, cause));
     }
 
@@ -457,7 +457,7 @@ public final class Leader implements PairListener, AutoCloseable {
             heartbeat = null;
         }
         if (heartbeat == null && session != null) {
-            heartbeat = Heartbeat.start(presentPeer().monitor(), session, post);
+            heartbeat = Heartbeat.start(presentPeer(), session, post);
         }
     }
 

@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 
 import dev.lockstep.colo.LinkProtocol;
 import dev.lockstep.colo.machine.Message;
-import dev.lockstep.nbd.Address;
 import dev.lockstep.qmp.QmpClient;
 import dev.lockstep.qmp.QmpException;
 
@@ -20,7 +19,7 @@ final class PeerLink implements AutoCloseable {
     /// Long enough for a lost SYN to be sent again; the machine asks again anyway.
     private static final Duration CONNECT_PATIENCE = Duration.ofSeconds(2);
 
-    private final Address monitor;
+    private final Peer peer;
     private final Duration answerPatience;
     private final long sizeBytes;
 
@@ -31,8 +30,8 @@ final class PeerLink implements AutoCloseable {
     private boolean closed;
 
     /// @param sizeBytes the length of our disk, which the secondary's must have too
-    PeerLink(Address monitor, Duration answerPatience, long sizeBytes) {
-        this.monitor = monitor;
+    PeerLink(Peer peer, Duration answerPatience, long sizeBytes) {
+        this.peer = peer;
         this.answerPatience = answerPatience;
         this.sizeBytes = sizeBytes;
     }
@@ -67,11 +66,11 @@ final class PeerLink implements AutoCloseable {
         lock.lock();
         try {
             if (closed) {
-                throw new IOException("the link to " + monitor + " was given up");
+                throw new IOException("the link to " + peer.monitor() + " was given up");
             }
             QmpClient current = client;
             if (current == null || !current.isOpen()) {
-                current = QmpClient.connect(monitor, CONNECT_PATIENCE, new QmpClient.Listener() {});
+                current = peer.connect(CONNECT_PATIENCE, new QmpClient.Listener() {});
                 client = current;
             }
             return current;
@@ -84,7 +83,7 @@ final class PeerLink implements AutoCloseable {
         if (other != sizeBytes) {
             throw new QmpException(
                     "the disks differ in size: %d bytes here, %d on the secondary at %s"
-                            .formatted(sizeBytes, other, monitor));
+                            .formatted(sizeBytes, other, peer.monitor()));
         }
     }
 }

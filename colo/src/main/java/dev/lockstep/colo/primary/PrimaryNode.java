@@ -98,12 +98,14 @@ public final class PrimaryNode implements Side {
             QmpServer clients =
                     resources.add(new QmpServer(Release.qmpVersion(), InstantSource.system()));
             monitor = ColoMonitor.register(clients, () -> this);
-            monitorAddress = clients.listen(options.monitor());
+            monitorAddress =
+                    clients.listen(options.monitor(), options.tls().server(options.monitor()));
             leader =
                     new Leader(
                             new Gate(disk),
                             Gate::new,
-                            new Peer(options.secondary(), options.secondaryMonitor()),
+                            new Peer(
+                                    options.secondary(), options.secondaryMonitor(), options.tls()),
                             options.ioTimeout(),
                             event -> actor().post(event),
                             new QuorumReports(monitor, options.name()));
@@ -152,9 +154,13 @@ public final class PrimaryNode implements Side {
         Export export =
                 new Export(options.name(), guest)
                         .withContext(MetaContext.replication(leader.pair().lacking()));
-        NbdServer server = NbdServer.start(Exports.of(export));
+        NbdServer server = NbdServer.start(
+                        Exports.of(export), options.tls().serverOptions(options.export()));
         resources.add(() -> closeGuest(server, guest));
-        return new NbdUri(server.listen(options.export()), options.name());
+        return new NbdUri(
+                server.listen(options.export()),
+                options.name(),
+                options.tls().uri(options.export()));
     }
 
     /// Whoever waits at the gate by now goes unanswered: an error would be a lie.
@@ -278,7 +284,7 @@ public final class PrimaryNode implements Side {
             return;
         }
         Optional<Peer> before = leader.peer();
-        leader.pointAt(new Peer(secondary, secondaryMonitor));
+        leader.pointAt(new Peer(secondary, secondaryMonitor, options.tls()));
         Optional<String> refusal = actor.ask(new Order.Resync(force));
         if (refusal.isPresent()) {
             // The secondary that was lost is still the one to be told that it is stale.

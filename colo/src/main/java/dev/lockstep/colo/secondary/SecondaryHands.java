@@ -71,7 +71,7 @@ final class SecondaryHands implements Actor.Hands, SecondaryStack.Listener, Auto
         this.name = options.name();
         this.monitor = monitor;
         this.target = new TargetExports(options.name());
-        this.server = NbdServer.start(target);
+        this.server = NbdServer.start(target, options.tls().serverOptions(options.listen()));
         this.actor = new Actor(options.name(), first, store, this);
         this.stack = new SecondaryStack(disk, buffers, options.bufferLimitBytes(), this);
         Node node = first.node();

@@ -180,13 +180,24 @@ public final class SecondaryNode implements Side {
 
     private void listen() throws IOException {
         LinkProtocol.register(monitor, new Asked());
-        NbdServer guests = NbdServer.start(Exports.of(new Export(options.name(), stack.guest())));
+        NbdServer guests =
+                NbdServer.start(
+                        Exports.of(new Export(options.name(), stack.guest())),
+                        options.tls().serverOptions(options.export()));
         resources.add(() -> closeGuests(guests));
         resources.add(monitor);
         actor.start();
-        targetExport = new NbdUri(hands.listen(options.listen()), options.name());
-        guestExport = new NbdUri(guests.listen(options.export()), options.name());
-        monitorAddress = monitor.listen(options.monitor());
+        targetExport =
+                new NbdUri(
+                        hands.listen(options.listen()),
+                        options.name(),
+                        options.tls().uri(options.listen()));
+        guestExport =
+                new NbdUri(
+                        guests.listen(options.export()),
+                        options.name(),
+                        options.tls().uri(options.export()));
+        monitorAddress = monitor.listen(options.monitor(), options.tls().server(options.monitor()));
     }
 
     /// Whoever waits at the guest's gate by now goes unanswered: an error would be a lie.
@@ -250,7 +261,7 @@ public final class SecondaryNode implements Side {
             throws IOException, InterruptedException {
         Leader leader = hands.leader();
         if (leader != null && actor.node().session().isEmpty()) {
-            leader.pointAt(new Peer(secondary, secondaryMonitor));
+            leader.pointAt(new Peer(secondary, secondaryMonitor, options.tls()));
         }
         actor.order(new Order.Resync(force));
     }

@@ -1,6 +1,7 @@
 package dev.lockstep.colo.cells;
 
 import dev.lockstep.block.BlockException;
+import dev.lockstep.colo.PairTls;
 import dev.lockstep.colo.PrimaryOptions;
 import dev.lockstep.colo.SecondaryOptions;
 import dev.lockstep.colo.Side;
@@ -85,7 +86,8 @@ final class Machines {
                         state(host),
                         1 << 20,
                         force,
-                        false));
+                        false,
+                        PairTls.NONE));
     }
 
     /// `colo primary` on a host; its secondary is the one that [#secondary] starts, if it runs.
@@ -105,7 +107,8 @@ final class Machines {
                         Duration.ofSeconds(10),
                         Optional.empty(),
                         force,
-                        false));
+                        false,
+                        PairTls.NONE));
     }
 
     /// Reads as a side's guest does: the one value that its disk begins with.

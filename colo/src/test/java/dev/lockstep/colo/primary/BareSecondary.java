@@ -4,6 +4,7 @@ import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.memory.MemoryDevice;
 import dev.lockstep.colo.Actor;
 import dev.lockstep.colo.LinkProtocol;
+import dev.lockstep.colo.PairTls;
 import dev.lockstep.colo.machine.Action;
 import dev.lockstep.colo.machine.DurableRecord;
 import dev.lockstep.colo.machine.Event;
@@ -54,7 +55,10 @@ final class BareSecondary implements AutoCloseable {
         this(
                 disk,
                 record,
-                new Peer(NbdUri.parse("nbd://127.0.0.1:0/vm1"), Address.parse("127.0.0.1:0")));
+                new Peer(
+                        NbdUri.parse("nbd://127.0.0.1:0/vm1"),
+                        Address.parse("127.0.0.1:0"),
+                        PairTls.NONE));
     }
 
     /// A secondary that listens where `at` says, as one that was started again does.
@@ -79,7 +83,7 @@ final class BareSecondary implements AutoCloseable {
     }
 
     Peer address() {
-        return new Peer(new NbdUri(target, "vm1"), monitorAddress);
+        return new Peer(new NbdUri(target, "vm1"), monitorAddress, PairTls.NONE);
     }
 
     Node node() {

@@ -11,6 +11,7 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.memory.MemoryDevice;
+import dev.lockstep.colo.PairTls;
 import dev.lockstep.colo.PrimaryOptions;
 import dev.lockstep.colo.machine.DurableRecord;
 import dev.lockstep.colo.machine.OnPeerLoss;
@@ -94,7 +95,8 @@ class PrimaryNodeTest {
                                 Duration.ofSeconds(5),
                                 every,
                                 false,
-                                false));
+                                false,
+                                PairTls.NONE));
         opened.push(node);
         return node;
     }

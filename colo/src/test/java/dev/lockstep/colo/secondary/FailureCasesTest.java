@@ -15,6 +15,7 @@ import dev.lockstep.block.filter.fault.Fault.Operation;
 import dev.lockstep.block.filter.fault.FaultDevice;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.memory.MemoryDevice;
+import dev.lockstep.colo.PairTls;
 import dev.lockstep.colo.SecondaryOptions;
 import dev.lockstep.colo.SecondaryOptions.Buffers;
 import dev.lockstep.colo.machine.FailoverTo;
@@ -67,7 +68,8 @@ class FailureCasesTest {
                                 folder.resolve("state"),
                                 20L * CLUSTER,
                                 false,
-                                false),
+                                false,
+                                PairTls.NONE),
                         _ -> disk,
                         stores -> (kind, length) -> faulty(kind, stores.create(kind, length)));
         primary = new BarePrimary(node, monitor, 1);

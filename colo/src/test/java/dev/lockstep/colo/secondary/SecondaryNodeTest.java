@@ -13,6 +13,7 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.memory.MemoryDevice;
+import dev.lockstep.colo.PairTls;
 import dev.lockstep.colo.SecondaryOptions;
 import dev.lockstep.colo.SecondaryOptions.Buffers;
 import dev.lockstep.colo.machine.DurableRecord;
@@ -385,7 +386,8 @@ class SecondaryNodeTest {
                 folder.resolve(disk + ".state"),
                 1L << 30,
                 force,
-                false);
+                false,
+                PairTls.NONE);
     }
 
     private RemoteDevice guest() throws BlockException {
