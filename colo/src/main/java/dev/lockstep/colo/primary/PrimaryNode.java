@@ -154,8 +154,8 @@ public final class PrimaryNode implements Side {
         Export export =
                 new Export(options.name(), guest)
                         .withContext(MetaContext.replication(leader.pair().lacking()));
-        NbdServer server = NbdServer.start(
-                        Exports.of(export), options.tls().serverOptions(options.export()));
+        NbdServer server =
+                NbdServer.start(Exports.of(export), options.tls().serverOptions(options.export()));
         resources.add(() -> closeGuest(server, guest));
         return new NbdUri(
                 server.listen(options.export()),
