@@ -72,7 +72,7 @@ public final class Main implements Callable<Integer> {
     }
 
     /// The commands that these arguments may mean. Making one loads half of what it needs, so where
-    /// the first argument names one it is made alone, which saves a tool a fifth of its start.
+    /// the first argument names one it is made alone.
     static CommandLine commandLine(String... arguments) {
         CommandLine commandLine = new CommandLine(new Main());
         String first = arguments.length == 0 ? "" : arguments[0];
