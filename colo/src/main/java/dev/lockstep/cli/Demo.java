@@ -42,21 +42,25 @@ final class Demo {
     private final DemoStage stage;
     private final Random random = new Random(SEED);
     private final byte[] model;
+    private final String target;
     private final String secondaryMonitor;
     private final String primaryMonitor;
 
     Demo(DemoStage stage, int sizeBytes) throws IOException {
         this.stage = stage;
         this.model = new byte[sizeBytes];
-        this.secondaryMonitor = "127.0.0.1:" + freePort();
+        try (ServerSocket one = listener();
+                ServerSocket other = listener()) {
+            this.target = "127.0.0.1:" + one.getLocalPort();
+            this.secondaryMonitor = "127.0.0.1:" + other.getLocalPort();
+        }
         this.primaryMonitor = "unix:" + stage.file("p.mon");
     }
 
     void run() throws IOException, InterruptedException {
         makeDisks();
-        String target = "127.0.0.1:" + freePort();
-        DemoStage.Started secondary = startSecondary(target);
-        DemoStage.Started primary = startPrimary(target);
+        DemoStage.Started secondary = startSecondary();
+        DemoStage.Started primary = startPrimary();
         awaitState(primaryMonitor, State.RUNNING);
         stage.say("the pair is in step");
 
@@ -98,7 +102,7 @@ final class Demo {
                         .formatted(model.length, stage.file("P.raw"), stage.file("S.raw")));
     }
 
-    private DemoStage.Started startSecondary(String target)
+    private DemoStage.Started startSecondary()
             throws IOException, InterruptedException {
         return stage.start(
                 "colo",
@@ -117,7 +121,7 @@ final class Demo {
                 secondaryMonitor);
     }
 
-    private DemoStage.Started startPrimary(String target) throws IOException, InterruptedException {
+    private DemoStage.Started startPrimary() throws IOException, InterruptedException {
         return stage.start(
                 "colo",
                 "primary",
@@ -214,9 +218,8 @@ final class Demo {
         }
     }
 
-    private static int freePort() throws IOException {
-        try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-            return socket.getLocalPort();
-        }
+    /// On a free port. Two ports are sure to be different ones only if both are taken at a time.
+    private static ServerSocket listener() throws IOException {
+        return new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
     }
 }

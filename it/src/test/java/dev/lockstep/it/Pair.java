@@ -24,15 +24,25 @@ final class Pair implements AutoCloseable {
     final Path folder;
     final Path primaryDisk;
     final Path secondaryDisk;
-    private final int targetPort = freePort();
-    private final int monitorPort = freePort();
-    final Link targetLink = new Link(targetPort);
-    final Link monitorLink = new Link(monitorPort);
+    private final int targetPort;
+    private final int monitorPort;
+    final Link targetLink;
+    final Link monitorLink;
     private final List<Lockstep> started = new ArrayList<>();
 
     /// Two empty disks of the same size; nothing runs yet.
     Pair(Path folder, long size) {
         this.folder = folder;
+        // Both are taken at a time, so that they are different.
+        try (ServerSocket target = listener();
+                ServerSocket monitor = listener()) {
+            targetPort = target.getLocalPort();
+            monitorPort = monitor.getLocalPort();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+        targetLink = new Link(targetPort);
+        monitorLink = new Link(monitorPort);
         primaryDisk = disk(folder.resolve("P.raw"), size);
         secondaryDisk = disk(folder.resolve("S.raw"), size);
     }
@@ -202,11 +212,7 @@ final class Pair implements AutoCloseable {
         }
     }
 
-    private static int freePort() {
-        try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-            return socket.getLocalPort();
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+    private static ServerSocket listener() throws IOException {
+        return new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
     }
 }
