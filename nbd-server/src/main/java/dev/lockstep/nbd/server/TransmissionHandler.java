@@ -27,6 +27,10 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     /// Reads of the socket in one tick, which matters only while a large payload arrives.
     private static final int READS_PER_TICK = 8;
 
+    /// Ticks of 256 KiB, some 100 us each, before the loop looks at the other sockets. Looking each
+    /// time costs a quarter of the rate at 1 MiB.
+    private static final int TURNS_IN_A_ROW = 4;
+
     /// How long a client that has ended may take to read its last replies.
     private static final int FAREWELL_SECONDS = 10;
 
@@ -82,6 +86,10 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     private boolean waiting;
 
     private boolean resumeScheduled;
+
+    /// How often this went on after a spent tick.
+    private int turns;
+
     private boolean inputEnded;
     private boolean expectLargePayload;
     private int reads;
@@ -352,13 +360,17 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         channel.config().setAutoRead(false);
     }
 
+    /// A loop runs what its tasks add before it looks at its sockets again, which is the cheapest way
+    /// to go on, but a client with much in flight would have the loop to itself. So every few turns
+    /// the others come first.
     private void scheduleResume() {
         if (!resumeScheduled) {
             resumeScheduled = true;
-            // Not execute: a loop runs what its tasks add before it looks at its sockets again, so
-            // a
-            // client with many requests in flight would have the loop to itself.
-            channel.eventLoop().schedule(resume, 0, TimeUnit.NANOSECONDS);
+            if (++turns % TURNS_IN_A_ROW == 0) {
+                channel.eventLoop().schedule(resume, 0, TimeUnit.NANOSECONDS);
+            } else {
+                channel.eventLoop().execute(resume);
+            }
         }
     }
 
