@@ -102,8 +102,7 @@ final class Demo {
                         .formatted(model.length, stage.file("P.raw"), stage.file("S.raw")));
     }
 
-    private DemoStage.Started startSecondary()
-            throws IOException, InterruptedException {
+    private DemoStage.Started startSecondary() throws IOException, InterruptedException {
         return stage.start(
                 "colo",
                 "secondary",

@@ -360,9 +360,9 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         channel.config().setAutoRead(false);
     }
 
-    /// A loop runs what its tasks add before it looks at its sockets again, which is the cheapest way
-    /// to go on, but a client with much in flight would have the loop to itself. So every few turns
-    /// the others come first.
+    /// A loop runs what its tasks add before it looks at its sockets again, which is the cheapest
+    /// way to go on, but a client with much in flight would have the loop to itself. So every few
+    /// turns the others come first.
     private void scheduleResume() {
         if (!resumeScheduled) {
             resumeScheduled = true;
