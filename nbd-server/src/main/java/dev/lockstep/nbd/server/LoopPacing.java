@@ -28,8 +28,8 @@ final class LoopPacing implements SelectStrategy {
     private static final int MANY_REQUESTS = 10;
 
     /// The nap for each request just answered. fio, a lean client, takes 4.5 us or more for each
-    /// reply and the next request. Of naps of 2, 2.8 and 3.5 us this cost the least processor time,
-    /// at the best rate.
+    /// reply and the next request. Of 2, 2.8 and 3.5 us this cost the least processor time, in a
+    /// comparison on a noisy machine.
     private static final long NAP_NANOS_A_REQUEST = 3_500;
 
     /// The longest nap, which a lone request that arrives meanwhile has to wait.

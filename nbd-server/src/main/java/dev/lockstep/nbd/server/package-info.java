@@ -6,10 +6,9 @@
 ///    the loop share ([dev.lockstep.nbd.server.LoopBuffers]), or straight into the payload that is
 ///    in progress.
 /// 2. `TransmissionHandler` decodes every request in what was read.
-/// 3. **Fast path.** A write of at most 64 KiB and a read are tried with `readNow` or `writeNow`,
-/// and
-///    answered in the same tick. Nothing is allocated for it. A large read is answered in several
-///    chunks, as it is read, where the client understands that (see `InlineIo`).
+/// 3. **Fast path.** Reads and writes are tried with `readNow` or `writeNow` and answered in the
+///    same tick; nothing is allocated for it. A large read is answered in several chunks, where the
+///    client understands that, and a large write is done in pieces as it arrives (see `InlineIo`).
 /// 4. **Slow path.** Everything else becomes a `Request` on a virtual thread of its own, as
 ///    straight-line blocking code. Finished requests are stacked without a lock, and the loop is
 ///    woken once for all of them.
