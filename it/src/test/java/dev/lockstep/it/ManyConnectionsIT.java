@@ -51,8 +51,8 @@ class ManyConnectionsIT {
 
     /// A guard against starving, not a fair share: a flooder may do four times 256 KiB while an
     /// honest client does 4 KiB, and this program's own rogues take processor time from everybody.
-    /// On a quiet machine the worst client kept 0.18 of its rate; with a flooder that had the loop
-    /// to itself it kept 0.02.
+    /// On a quiet machine the worst client kept 0.12 and 0.18 of its rate; while a flooder could
+    /// have the loop to itself it kept 0.02.
     private static final long SLOWER_MAX = 30;
 
     @TempDir Path folder;
