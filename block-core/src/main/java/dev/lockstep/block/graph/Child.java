@@ -5,6 +5,7 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Capabilities;
 import dev.lockstep.block.Capabilities.Support;
+import dev.lockstep.block.CompressedTarget;
 import dev.lockstep.block.Extent;
 import dev.lockstep.block.Pending;
 import dev.lockstep.block.WriteFlag;
@@ -48,6 +49,30 @@ record Child(BlockDevice device, BlockDevice aligned, long size, Capabilities ca
     void write(long offset, ByteBuffer source, Set<WriteFlag> flags) throws BlockException {
         aligned.write(offset, source, nativeFlags(flags));
         emulateFua(flags);
+    }
+
+    void writeCompressed(long offset, ByteBuffer source) throws BlockException {
+        int length = source.remaining();
+        if (!(device instanceof CompressedTarget compressed) || compressed.compressedUnit() == 0) {
+            throw BlockException.at(
+                    Kind.UNSUPPORTED,
+                    device,
+                    "compressed write",
+                    offset,
+                    length,
+                    "the device does not compress");
+        }
+        int unit = compressed.compressedUnit();
+        if (offset % unit != 0 || (length % unit != 0 && offset + length != size)) {
+            throw BlockException.at(
+                    Kind.INVALID,
+                    device,
+                    "compressed write",
+                    offset,
+                    length,
+                    "it is not one of whole units of %d bytes".formatted(unit));
+        }
+        compressed.writeCompressed(offset, source);
     }
 
     /// Where the device cannot begin the write as it is, awaiting it does the whole of it.

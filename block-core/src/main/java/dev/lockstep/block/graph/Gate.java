@@ -5,6 +5,7 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Capabilities;
 import dev.lockstep.block.Capabilities.Support;
+import dev.lockstep.block.CompressedTarget;
 import dev.lockstep.block.Extent;
 import dev.lockstep.block.Pending;
 import dev.lockstep.block.WriteFlag;
@@ -23,7 +24,7 @@ import java.util.concurrent.locks.ReentrantLock;
 /// A gate accepts any range and any flags. It refuses what is wrong, emulates what the device below
 /// lacks, and otherwise passes the request on unchanged. While it is shut, blocking requests wait
 /// and the `now` requests answer false.
-public final class Gate implements BlockDevice, Resizable {
+public final class Gate implements BlockDevice, Resizable, CompressedTarget {
     /// The sign bit of [#state]; the other bits count the requests in flight.
     private static final long SHUT = Long.MIN_VALUE;
 
@@ -109,6 +110,27 @@ public final class Gate implements BlockDevice, Resizable {
         Child child = enter();
         try {
             child.write(offset, source, flags);
+        } finally {
+            leave();
+        }
+    }
+
+    @Override
+    public int compressedUnit() {
+        return target.device() instanceof CompressedTarget compressed
+                ? compressed.compressedUnit()
+                : 0;
+    }
+
+    @Override
+    public void writeCompressed(long offset, ByteBuffer source) throws BlockException {
+        checkWrite("compressed write", offset, source.remaining());
+        if (!source.hasRemaining()) {
+            return;
+        }
+        Child child = enter();
+        try {
+            child.writeCompressed(offset, source);
         } finally {
             leave();
         }
