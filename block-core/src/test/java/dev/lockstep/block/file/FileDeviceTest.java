@@ -10,6 +10,7 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Capabilities.Support;
 import dev.lockstep.block.Extent;
+import dev.lockstep.block.Host;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.file.FileOptions.Discard;
 

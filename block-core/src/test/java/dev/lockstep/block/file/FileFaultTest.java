@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.block.Host;
 import dev.lockstep.block.WriteFlag;
 
 import org.junit.jupiter.api.Test;

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.block.Host;
 import dev.lockstep.block.file.FileOptions.Locking;
 
 import org.junit.jupiter.api.BeforeEach;

@@ -10,6 +10,7 @@ import dev.lockstep.block.BlockDeviceContract;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Extent;
+import dev.lockstep.block.Host;
 import dev.lockstep.block.WriteFlag;
 
 import org.junit.jupiter.api.AfterEach;

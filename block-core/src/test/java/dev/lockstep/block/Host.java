@@ -1,4 +1,4 @@
-package dev.lockstep.block.file;
+package dev.lockstep.block;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -8,16 +8,16 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 
 /// Runs the host's programs: the peers that a test compares with, and the tools that make devices.
-final class Host {
+public final class Host {
     private static final long LIMIT_SECONDS = 60;
 
     /// What a program printed on either stream, and how it ended.
-    record Outcome(int status, String output) {}
+    public record Outcome(int status, String output) {}
 
     private Host() {}
 
     /// Runs a program that is expected to succeed, and returns what it printed.
-    static String run(String... command) throws IOException, InterruptedException {
+    public static String run(String... command) throws IOException, InterruptedException {
         Outcome outcome = outcome(command);
         if (outcome.status != 0) {
             throw new AssertionError("%s: %s".formatted(List.of(command), outcome.output));
@@ -26,7 +26,7 @@ final class Host {
     }
 
     /// Runs a program that may fail.
-    static Outcome outcome(String... command) throws IOException, InterruptedException {
+    public static Outcome outcome(String... command) throws IOException, InterruptedException {
         Path output = Files.createTempFile("lockstep-test-", ".out");
         try {
             Process process = start(output, command);
@@ -41,7 +41,7 @@ final class Host {
     }
 
     /// Starts a program with its output in a file.
-    static Process start(Path output, String... command) throws IOException {
+    public static Process start(Path output, String... command) throws IOException {
         try {
             return new ProcessBuilder(command)
                     .redirectErrorStream(true)
@@ -56,7 +56,7 @@ final class Host {
     }
 
     /// A running program that one talks to, with `qemu-io`'s prompt for instance.
-    static Process interactive(String... command) throws IOException {
+    public static Process interactive(String... command) throws IOException {
         try {
             return new ProcessBuilder(command).redirectErrorStream(true).start();
         } catch (IOException e) {
@@ -68,7 +68,7 @@ final class Host {
     }
 
     /// Waits until the program has printed a text.
-    static void awaitText(Process process, String text) throws IOException {
+    public static void awaitText(Process process, String text) throws IOException {
         StringBuilder seen = new StringBuilder();
         for (int next; seen.indexOf(text) < 0; ) {
             next = process.getInputStream().read();
@@ -80,7 +80,7 @@ final class Host {
     }
 
     /// Tells an interactive program something.
-    static void say(Process process, String line) throws IOException {
+    public static void say(Process process, String line) throws IOException {
         process.getOutputStream().write((line + "\n").getBytes(StandardCharsets.UTF_8));
         process.getOutputStream().flush();
     }
