@@ -1,0 +1,160 @@
+package dev.lockstep.image;
+
+import dev.lockstep.block.BlockDevice;
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.filter.writethrough.WriteThroughDevice;
+import dev.lockstep.block.graph.Gate;
+import dev.lockstep.block.graph.Graph;
+import dev.lockstep.block.graph.Node;
+import dev.lockstep.block.open.Inherited;
+import dev.lockstep.block.open.Opened;
+import dev.lockstep.block.open.Options;
+import dev.lockstep.block.open.Registry;
+import dev.lockstep.block.overlay.BufferOverlay;
+import dev.lockstep.block.overlay.BufferStore;
+import dev.lockstep.block.overlay.ByteBudget;
+
+import java.io.IOException;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.List;
+import java.util.Map;
+
+/// A disk that a person named, open: the nodes of a graph, the image's own and what was put above
+/// it. It is how every command opens a disk.
+///
+/// ```java
+/// Registry drivers = Drivers.all(_ -> null);
+/// ImageSpec spec = new ImageSpec("disk.qcow2", null, false);
+/// try (OpenImage image = OpenImage.open(spec, Inherited.NOTHING.withReadOnly(true), drivers)) {
+///     Gate disk = image.connect(true);
+///     ... disk.read(...), image.image().driver(), image.graph() ...
+/// }
+/// ```
+public final class OpenImage implements AutoCloseable {
+    /// What a guest writes together mostly lies together; QEMU's default for its own overlays.
+    private static final int SNAPSHOT_CLUSTER_BYTES = 64 << 10;
+
+    private final Graph graph = new Graph();
+    private final Registry registry;
+    private final Inherited defaults;
+    private final Opened opened;
+    private final Deque<AutoCloseable> layers = new ArrayDeque<>();
+
+    /// Opens a disk: any format, with whatever files and servers the format or the options name.
+    ///
+    /// @param spec what its user said
+    /// @param defaults how it is opened, as far as its user did not say
+    /// @param drivers [Drivers#all]
+    /// @throws IllegalArgumentException with one sentence if what the user said makes no sense
+    /// @throws BlockException with one sentence if it cannot be opened; nothing stays open then
+    public static OpenImage open(ImageSpec spec, Inherited defaults, Registry drivers)
+            throws BlockException {
+        return new OpenImage(spec.tree(), defaults, drivers);
+    }
+
+    private OpenImage(Options tree, Inherited defaults, Registry registry) throws BlockException {
+        this.defaults = defaults;
+        this.registry = registry;
+        this.opened = registry.open(graph, tree, defaults);
+        layers.push(opened);
+    }
+
+    /// The graph that it is in.
+    public Graph graph() {
+        return graph;
+    }
+
+    /// The image's own node. Its driver is its format, or `file` and the like for a raw image whose
+    /// format was named.
+    public Node image() {
+        return opened.root();
+    }
+
+    /// The files that were guessed to be raw and can be written to, of which the user should be
+    /// told.
+    public List<String> guessedRaw() {
+        return opened.guessedRaw();
+    }
+
+    private Node top() {
+        return graph.nodes().getLast();
+    }
+
+    /// Puts a device on top that the registry knows; its `file` is what has been on top.
+    public void cover(Options tree) throws BlockException {
+        layers.push(registry.open(graph, tree.with("file", top().name()), defaults));
+    }
+
+    /// Puts an overlay on top that takes all writes, in files that go with the process.
+    public void snapshot(BufferStore store) throws BlockException {
+        Gate backing = graph.connect(top(), true);
+        BlockDevice changes;
+        try {
+            changes = store.create("snapshot", backing.size());
+        } catch (BlockException e) {
+            graph.disconnect(backing);
+            throw e;
+        }
+        addNode(
+                "snapshot",
+                new BufferOverlay(
+                        "snapshot of " + backing.description(),
+                        backing,
+                        changes,
+                        SNAPSHOT_CLUSTER_BYTES,
+                        ByteBudget.unlimited()),
+                backing);
+    }
+
+    /// Makes every write durable before it is answered.
+    public void writeThrough() throws BlockException {
+        Gate edge = graph.connect(top(), false);
+        addNode("write-through", new WriteThroughDevice(edge), edge);
+    }
+
+    /// The edge that clients go through.
+    public Gate connect(boolean readOnly) {
+        Gate root = graph.connect(top(), readOnly);
+        layers.push(
+                () -> {
+                    try {
+                        if (!root.capabilities().readOnly()) {
+                            root.flush();
+                        }
+                    } finally {
+                        graph.disconnect(root);
+                    }
+                });
+        return root;
+    }
+
+    /// Flushes and closes everything, from the top down, whatever fails.
+    @Override
+    public void close() throws IOException {
+        IOException failure = null;
+        while (!layers.isEmpty()) {
+            try {
+                layers.pop().close();
+            } catch (Exception e) {
+                IOException told = e instanceof IOException io ? io : new IOException(e);
+                if (failure == null) {
+                    failure = told;
+                } else {
+                    failure.addSuppressed(told);
+                }
+            }
+        }
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    private void addNode(String driver, BlockDevice device, Gate below) throws BlockException {
+        Node node =
+                new Node(
+                        graph.freshName(), driver, top().filename(), device, Map.of("file", below));
+        graph.add(node);
+        layers.push(() -> graph.remove(node));
+    }
+}
