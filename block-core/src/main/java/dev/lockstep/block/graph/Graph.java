@@ -1,6 +1,5 @@
 package dev.lockstep.block.graph;
 
-import dev.lockstep.block.BlockDevice;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 
@@ -66,25 +65,23 @@ public final class Graph {
         return "#block%03d".formatted(namesGiven.getAndIncrement());
     }
 
-    /// Adds a node that uses the given edges, which were made by [#connect] and are nobody's yet.
+    /// Adds a node. Its edges were made by [#connect], and are nobody's yet.
     ///
     /// @throws BlockException if the name is taken
-    public Node add(String name, String driver, BlockDevice device, Gate... children)
-            throws BlockException {
-        Node node = new Node(name, driver, device, List.of(children));
+    public void add(Node node) throws BlockException {
+        String name = node.name();
         changes.lock();
         try {
             if (node(name) != null) {
                 throw new BlockException(Kind.INVALID, "there is a node '" + name + "' already");
             }
-            for (Gate child : children) {
+            for (Gate child : node.children().values()) {
                 if (!edges.containsKey(child) || users.containsKey(child)) {
                     throw new IllegalArgumentException("an edge for '" + name + "' is not free");
                 }
             }
             nodes.add(node);
-            node.children().forEach(child -> users.put(child, node));
-            return node;
+            node.children().values().forEach(child -> users.put(child, node));
         } finally {
             changes.unlock();
         }
@@ -176,8 +173,8 @@ public final class Graph {
                         Kind.INVALID, "node '%s' is in use".formatted(node.name()));
             }
             nodes.remove(node);
-            node.children().forEach(edges::remove);
-            node.children().forEach(users::remove);
+            node.children().values().forEach(edges::remove);
+            node.children().values().forEach(users::remove);
             node.device().close();
         } finally {
             changes.unlock();

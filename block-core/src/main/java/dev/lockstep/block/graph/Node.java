@@ -2,18 +2,27 @@ package dev.lockstep.block.graph;
 
 import dev.lockstep.block.BlockDevice;
 
-import java.util.List;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
 
 /// A device in a graph, by the name that people and the monitor call it.
 ///
 /// @param name unique in its graph
 /// @param driver what kind of device it is: `raw`, `file`, `quorum`
+/// @param filename the file at the bottom of it, as it was given; empty if there is none. Names in
+///     an image are relative to its folder
 /// @param device the device itself, which the graph closes when the node is removed
-/// @param children the edges to the devices that it uses
-public record Node(String name, String driver, BlockDevice device, List<Gate> children) {
-    /// Keeps its own list of the children.
+/// @param children the edges to the devices that it uses, by what they are to it: `file`, `backing`
+public record Node(
+        String name,
+        String driver,
+        String filename,
+        BlockDevice device,
+        Map<String, Gate> children) {
+    /// Keeps its own map of the children, in the given order.
     public Node {
-        children = List.copyOf(children);
+        children = Collections.unmodifiableMap(new LinkedHashMap<>(children));
     }
 
     /// Nodes are equal if they are the same.

@@ -10,6 +10,7 @@ import dev.lockstep.block.quorum.QuorumDevice;
 import dev.lockstep.block.quorum.QuorumOptions;
 import dev.lockstep.block.raw.RawDevice;
 
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -42,7 +43,7 @@ final class CoreOpeners {
     }
 
     private static Opener.Opening file(NodeOptions options) throws BlockException {
-        Path path = Path.of(options.text("filename"));
+        Path path = path(options);
         NodeOptions.Common common = options.common();
         FileOptions.Locking locking =
                 options.choice("locking", FileOptions.Locking.class, FileOptions.Locking.AUTO);
@@ -72,6 +73,14 @@ final class CoreOpeners {
                 : () -> openToWrite(asked, orReadOnly);
     }
 
+    private static Path path(NodeOptions options) throws BlockException {
+        try {
+            return Path.of(options.text("filename"));
+        } catch (InvalidPathException e) {
+            throw options.invalid("'%s': %s".formatted(options.whole("filename"), e.getReason()));
+        }
+    }
+
     private static FileDevice openToWrite(FileOptions asked, boolean orReadOnly)
             throws BlockException {
         try {
@@ -91,10 +100,12 @@ final class CoreOpeners {
         Edge file = options.child("file");
         long offset = options.bytes("offset", 0);
         long size = options.bytes("size", -1);
-        return () ->
-                size < 0
-                        ? RawDevice.from(file.gate(), offset)
-                        : RawDevice.window(file.gate(), offset, size);
+        return () -> {
+            if (size >= 0) {
+                return RawDevice.window(file.gate(), offset, size);
+            }
+            return offset == 0 ? RawDevice.whole(file.gate()) : RawDevice.from(file.gate(), offset);
+        };
     }
 
     private static Opener.Opening nothing(NodeOptions options) throws BlockException {

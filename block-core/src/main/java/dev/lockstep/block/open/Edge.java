@@ -16,13 +16,22 @@ public final class Edge {
     /// A node that is open already.
     record Named(String nodeName) implements Target {}
 
+    private final String role;
     private final Target target;
     private final boolean readOnly;
     private @Nullable Gate gate;
 
-    Edge(Target target, boolean readOnly) {
+    /// Leads nowhere yet.
+    ///
+    /// @param role what the child is to its parent: `file`, `children.1`
+    Edge(String role, Target target, boolean readOnly) {
+        this.role = role;
         this.target = target;
         this.readOnly = readOnly;
+    }
+
+    String role() {
+        return role;
     }
 
     Target target() {

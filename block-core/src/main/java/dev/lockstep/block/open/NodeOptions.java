@@ -2,6 +2,7 @@ package dev.lockstep.block.open;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.file.CacheMode;
+import dev.lockstep.block.open.ImpliedEdge.Role;
 import dev.lockstep.block.open.Inherited.DetectZeroes;
 
 import java.util.ArrayList;
@@ -12,7 +13,8 @@ public final class NodeOptions extends OptionReader {
     private final String driver;
     private final Common common;
     private final Registry.Reading reading;
-    private final List<Edge> edges;
+    private final List<Edge> edges = new ArrayList<>();
+    private final List<ImpliedEdge> implied = new ArrayList<>();
 
     /// What every device has.
     ///
@@ -39,13 +41,11 @@ public final class NodeOptions extends OptionReader {
             String prefix,
             String driver,
             Inherited inherited,
-            Registry.Reading reading,
-            List<Edge> edges)
+            Registry.Reading reading)
             throws BlockException {
         super("the driver '%s'".formatted(driver), prefix, tree);
         this.driver = driver;
         this.reading = reading;
-        this.edges = edges;
         String _ = textOrNull("driver");
         this.common = readCommon(inherited);
     }
@@ -61,7 +61,36 @@ public final class NodeOptions extends OptionReader {
         if (found == null) {
             throw invalid("the driver '%s' needs the device '%s'".formatted(driver, whole(key)));
         }
-        return edge(found, whole(key));
+        return edge(found, key, common.inheritable().forChild());
+    }
+
+    /// The image that is read where the device has nothing, unless the options have none:
+    /// `backing`. No text and null say that there is none, whatever the device's image says. A tree
+    /// without `driver` and `file` adds to what the image says.
+    public ImpliedEdge backing() throws BlockException {
+        return implied(Role.BACKING, common.inheritable().forChild().withReadOnly(true));
+    }
+
+    /// Where the device keeps its guest's data apart from itself, if it does: `data-file`.
+    public ImpliedEdge dataFile() throws BlockException {
+        return implied(Role.DATA, common.inheritable().forChild());
+    }
+
+    private ImpliedEdge implied(Role role, Inherited inherited) throws BlockException {
+        Option value = take(role.key());
+        ImpliedEdge.Choice choice =
+                switch (value) {
+                    case null -> new ImpliedEdge.Completed(Options.EMPTY);
+                    case Option.Nothing _ -> new ImpliedEdge.Absent();
+                    case Option.Text(String name) when name.isEmpty() -> new ImpliedEdge.Absent();
+                    case Options tree
+                            when tree.find("driver") == null && tree.find("file") == null ->
+                            new ImpliedEdge.Completed(tree);
+                    default -> new ImpliedEdge.Given(edge(value, role.key(), inherited));
+                };
+        ImpliedEdge edge = new ImpliedEdge(role, choice, reading, inherited);
+        implied.add(edge);
+        return edge;
     }
 
     /// A list of children, as `children.0.driver=...` or as a list of nodes.
@@ -75,13 +104,23 @@ public final class NodeOptions extends OptionReader {
                 };
         List<Edge> made = new ArrayList<>();
         for (Option one : found) {
-            made.add(edge(one, whole(key) + "." + made.size()));
+            made.add(edge(one, key + "." + made.size(), common.inheritable().forChild()));
         }
         return made;
     }
 
-    private Edge edge(Option value, String path) throws BlockException {
-        Inherited inherited = common.inheritable().forChild();
+    /// The children that the driver asked for.
+    List<Edge> edges() {
+        return List.copyOf(edges);
+    }
+
+    /// The children that the driver may ask for later.
+    List<ImpliedEdge> implied() {
+        return List.copyOf(implied);
+    }
+
+    private Edge edge(Option value, String role, Inherited inherited) throws BlockException {
+        String path = whole(role);
         Edge.Target target =
                 switch (value) {
                     case Option.Text(String name) -> new Edge.Named(name);
@@ -92,7 +131,7 @@ public final class NodeOptions extends OptionReader {
                                     "'%s' is a device: write its options or a node's name"
                                             .formatted(path));
                 };
-        Edge edge = new Edge(target, common.readOnly());
+        Edge edge = new Edge(role, target, inherited.readOnly());
         edges.add(edge);
         return edge;
     }

@@ -40,6 +40,11 @@ public class OptionReader {
         return tree.values().containsKey(key);
     }
 
+    /// Whether the value is a tree.
+    public final boolean isGroup(String key) {
+        return tree.values().get(key) instanceof Options;
+    }
+
     /// A text that has to be there.
     public final String text(String key) throws BlockException {
         String found = textOrNull(key);

@@ -23,7 +23,9 @@ import org.junit.jupiter.api.Test;
 
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.LockSupport;
 
@@ -38,7 +40,13 @@ class GraphTest {
 
     private Node add(String name, String driver, BlockDevice device, Gate... c) {
         try {
-            return graph.add(name, driver, device, c);
+            Map<String, Gate> children = new LinkedHashMap<>();
+            for (Gate child : c) {
+                children.put("child" + children.size(), child);
+            }
+            Node node = new Node(name, driver, "", device, children);
+            graph.add(node);
+            return node;
         } catch (BlockException e) {
             throw new AssertionError(e);
         }
@@ -51,7 +59,8 @@ class GraphTest {
         assertEquals(List.of(disk, raw), graph.nodes());
         assertEquals(raw, graph.target(root));
         BlockDeviceContract.assertKind(
-                Kind.INVALID, () -> graph.add("raw", "memory", new MemoryDevice(1)));
+                Kind.INVALID,
+                () -> graph.add(new Node("raw", "memory", "", new MemoryDevice(1), Map.of())));
         assertNotEquals(graph.freshName(), graph.freshName());
     }
 
@@ -91,7 +100,7 @@ class GraphTest {
     void a_filter_is_put_in_and_taken_out_below_running_requests() throws Exception {
         Gate below = graph.connect(disk, false);
         FaultDevice faults = new FaultDevice(below);
-        Node filter = graph.add("filter", "fault", faults, below);
+        Node filter = add("filter", "fault", faults, below);
         AtomicBoolean running = new AtomicBoolean(true);
         BlockDeviceContract.runAll(
                 5,
@@ -129,7 +138,7 @@ class GraphTest {
     void disconnecting_waits_for_the_root_alone() throws Exception {
         Gate below = graph.connect(disk, false);
         FaultDevice faults = new FaultDevice(below);
-        Gate busy = graph.connect(graph.add("slow", "fault", faults, below), false);
+        Gate busy = graph.connect(add("slow", "fault", faults, below), false);
         var held = faults.add(Fault.hold());
         Thread flusher = Thread.startVirtualThread(() -> assertDoesNotFail(busy::flush));
         await().until(() -> held.hits() == 1);

@@ -3,11 +3,14 @@ package dev.lockstep.block.filter.probe;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Locale;
+import java.util.regex.Pattern;
 
 /// A disk image's format as its first sector tells it.
 public enum ImageFormat {
-    /// QEMU's, both versions.
+    /// QEMU's, versions 2 and 3.
     QCOW2,
+    /// QEMU's first.
+    QCOW,
     /// QEMU's enhanced disk.
     QED,
     /// VMware's, sparse or described by a text.
@@ -41,11 +44,11 @@ public enum ImageFormat {
     /// The bytes of each mark as the characters of ISO 8859-1.
     private static final List<Mark> MARKS =
             List.of(
+                    new Mark(QCOW, 0, "QFI\u00fb\0\0\0\u0001"),
                     new Mark(QCOW2, 0, "QFI\u00fb"),
                     new Mark(QED, 0, "QED\0"),
                     new Mark(VMDK, 0, "KDMV"),
                     new Mark(VMDK, 0, "COWD"),
-                    new Mark(VMDK, 0, "# Disk DescriptorFile"),
                     new Mark(VDI, 0x40, "\u007f\u0010\u00da\u00be"),
                     new Mark(VHDX, 0, "vhdxfile"),
                     new Mark(VPC, 0, "conectix"),
@@ -55,6 +58,11 @@ public enum ImageFormat {
                     new Mark(BOCHS, 0, "Bochs Virtual HD Image"),
                     new Mark(CLOOP, 0, "#!/bin/sh\n#V2.0 Format\nmodprobe cloop"));
 
+    /// A disk of VMware's that is described by a text: its version, behind comments and empty
+    /// lines.
+    private static final Pattern VMDK_TEXT =
+            Pattern.compile("(?:#[^\\n]*\\n|[ ]*\\r?\\n)*+version=[123]\\r?\\n");
+
     /// The format that an image beginning with these bytes is taken for.
     public static ImageFormat of(byte[] head) {
         String text = new String(head, StandardCharsets.ISO_8859_1);
@@ -62,7 +70,7 @@ public enum ImageFormat {
                 .filter(mark -> mark.isIn(text))
                 .map(Mark::format)
                 .findFirst()
-                .orElse(RAW);
+                .orElse(VMDK_TEXT.matcher(text).lookingAt() ? VMDK : RAW);
     }
 
     /// The name that QEMU's tools know it by.
