@@ -1,6 +1,7 @@
 package dev.lockstep.cli;
 
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.image.OpenImage;
 import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.Export;
 import dev.lockstep.nbd.Exports;

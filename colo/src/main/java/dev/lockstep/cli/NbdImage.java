@@ -2,14 +2,14 @@ package dev.lockstep.cli;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.file.CacheMode;
-import dev.lockstep.block.filter.probe.ImageFormat;
 import dev.lockstep.block.open.Inherited;
 import dev.lockstep.block.open.Inherited.DetectZeroes;
-import dev.lockstep.block.open.Option.Text;
 import dev.lockstep.block.open.Option.Whole;
 import dev.lockstep.block.open.Options;
 import dev.lockstep.block.overlay.BufferStore;
-import dev.lockstep.image.ImageText;
+import dev.lockstep.image.Drivers;
+import dev.lockstep.image.ImageSpec;
+import dev.lockstep.image.OpenImage;
 
 import org.jspecify.annotations.Nullable;
 
@@ -17,7 +17,8 @@ import picocli.CommandLine.Option;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Arrays;
+import java.util.Set;
+import java.util.TreeSet;
 
 /// The options of `lockstep nbd` that say what the disk is, and opening it.
 final class NbdImage {
@@ -146,9 +147,6 @@ final class NbdImage {
     void check() {
         CacheMode mode = mode();
         boolean direct = mode == CacheMode.NONE || mode == CacheMode.DIRECTSYNC;
-        if (imageOptions && format != null) {
-            throw new UsageError("--image-opts names the driver itself: leave -f out");
-        }
         if (detectZeroes == DetectZeroes.UNMAP && !discard.unmaps()) {
             throw new UsageError("--detect-zeroes=unmap needs --discard=unmap as well");
         }
@@ -170,7 +168,7 @@ final class NbdImage {
     ///
     /// @param objects what it may name
     OpenImage open(String file, UserObjects objects) throws IOException {
-        OpenImage image = openFormat(file, tree(file), objects);
+        OpenImage image = openFormat(file, objects);
         boolean done = false;
         try {
             if (snapshot) {
@@ -210,69 +208,30 @@ final class NbdImage {
                 readOnly || snapshot ? DetectZeroes.OFF : detectZeroes);
     }
 
-    private Options tree(String file) {
-        try {
-            Options tree = imageOptions ? ImageText.parseOptions(file) : ImageText.parse(file);
-            if (format == null) {
-                return tree;
-            }
+    private OpenImage openFormat(String file, UserObjects objects) throws BlockException {
+        if (format != null) {
             checkFormat(format);
-            if (tree.find("driver") != null) {
-                throw new UsageError("'%s' names the driver itself: leave -f out".formatted(file));
-            }
-            // All of a raw image is its file: a node for it would only cost.
-            return tree.find("file") instanceof Options inner && isWhole(inner, format)
-                    ? inner
-                    : tree.with("driver", format);
+        }
+        OpenImage image;
+        try {
+            image =
+                    OpenImage.open(
+                            new ImageSpec(file, format, imageOptions),
+                            defaults(),
+                            Drivers.all(objects::findCredentials));
         } catch (IllegalArgumentException e) {
             throw new UsageError(String.valueOf(e.getMessage()));
         }
-    }
-
-    private static boolean isWhole(Options protocol, String format) {
-        return format.equals("raw") || new Text(format).equals(protocol.find("driver"));
+        image.guessedRaw().forEach(NbdImage::warn);
+        return image;
     }
 
     private static void checkFormat(String format) {
-        boolean known =
-                Arrays.stream(ImageFormat.values()).anyMatch(each -> each.label().equals(format));
-        if (known && !format.equals("raw")) {
-            throw new UsageError("the format '%s' is not supported yet: raw is".formatted(format));
-        }
-        if (!OpenImage.driverNames().contains(format)) {
+        Set<String> drivers = Drivers.all(_ -> null).drivers();
+        if (!drivers.contains(format)) {
             throw new UsageError(
                     "the format '%s' is not known; there are %s"
-                            .formatted(format, String.join(", ", OpenImage.driverNames())));
-        }
-    }
-
-    /// Opens what the tree says, or finds out which format its file has.
-    private OpenImage openFormat(String file, Options tree, UserObjects objects)
-            throws IOException {
-        if (tree.find("driver") != null) {
-            return OpenImage.open(tree, defaults(), objects);
-        }
-        if (!(tree.find("file") instanceof Options protocol)) {
-            throw new UsageError("'%s' does not say which driver it is for".formatted(file));
-        }
-        OpenImage image = OpenImage.open(protocol, defaults(), objects);
-        boolean done = false;
-        try {
-            refuseOtherThanRaw(file, image.probe());
-            if (!readOnly && !snapshot) {
-                warn(nameOf(file, protocol));
-                image.guard();
-            }
-            Options rest = tree.without("file");
-            if (!rest.isEmpty()) {
-                image.cover(rest.with("driver", "raw"));
-            }
-            done = true;
-            return image;
-        } finally {
-            if (!done) {
-                image.close();
-            }
+                            .formatted(format, String.join(", ", new TreeSet<>(drivers))));
         }
     }
 
@@ -286,20 +245,5 @@ final class NbdImage {
                          Specify the 'raw' format explicitly to remove the restrictions.
                 """
                         .formatted(file));
-    }
-
-    private static String nameOf(String file, Options protocol) {
-        return protocol.find("filename") instanceof Text(String name) ? name : file;
-    }
-
-    private static void refuseOtherThanRaw(String file, ImageFormat found) throws BlockException {
-        if (found != ImageFormat.RAW) {
-            throw new BlockException(
-                    BlockException.Kind.UNSUPPORTED,
-                    ("%s is a %s image, which is not supported yet: convert it with 'qemu-img"
-                                    + " convert -O raw', or say -f raw to serve its bytes as they"
-                                    + " are")
-                            .formatted(file, found.label()));
-        }
     }
 }

@@ -1,5 +1,6 @@
 package dev.lockstep.image;
 
+import dev.lockstep.block.open.ImageName;
 import dev.lockstep.block.open.Option;
 import dev.lockstep.block.open.Options;
 import dev.lockstep.nbd.Address;
@@ -7,18 +8,14 @@ import dev.lockstep.nbd.NbdUri;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /// Reads what people write for a disk.
 public final class ImageText {
     private static final String JSON = "json:";
-
-    /// What QEMU takes for a protocol: no slash before the first colon.
-    private static final Pattern PROTOCOL = Pattern.compile("([^/:]+):(.*)", Pattern.DOTALL);
 
     private static final String MODE = "unix:mode";
     private static final int TYPE_MASK = 0170000;
@@ -73,18 +70,19 @@ public final class ImageText {
 
     /// What a file name means, by the protocol that it begins with.
     private static Options protocol(String text) {
-        Matcher matcher = PROTOCOL.matcher(text);
-        if (!matcher.matches()) {
+        if (!ImageName.hasProtocol(text)) {
             return file(text);
         }
-        return switch (matcher.group(1)) {
-            case "file" -> file(matcher.group(2));
+        int colon = text.indexOf(':');
+        String protocol = text.substring(0, colon);
+        return switch (protocol) {
+            case "file" -> file(text.substring(colon + 1));
             case "nbd", "nbd+tcp", "nbd+unix", "nbds", "nbds+tcp", "nbds+unix" -> nbd(text);
-            case "null-co", "null-aio" -> Options.EMPTY.with("driver", matcher.group(1));
+            case "null-co", "null-aio" -> Options.EMPTY.with("driver", protocol);
             default ->
                     throw new IllegalArgumentException(
                             "the protocol '%s' of '%s' is not known; a file of that name is ./%s"
-                                    .formatted(matcher.group(1), text, text));
+                                    .formatted(protocol, text, text));
         };
     }
 
@@ -93,15 +91,15 @@ public final class ImageText {
             throw new IllegalArgumentException("an empty path names no file");
         }
         return Options.EMPTY
-                .with("driver", isBlockDevice(Path.of(name)) ? "host_device" : "file")
+                .with("driver", isBlockDevice(name) ? "host_device" : "file")
                 .with("filename", name);
     }
 
-    private static boolean isBlockDevice(Path path) {
+    private static boolean isBlockDevice(String name) {
         try {
-            return Files.getAttribute(path, MODE) instanceof Integer mode
+            return Files.getAttribute(Path.of(name), MODE) instanceof Integer mode
                     && (mode & TYPE_MASK) == TYPE_BLOCK;
-        } catch (IOException | UnsupportedOperationException _) {
+        } catch (IOException | UnsupportedOperationException | InvalidPathException _) {
             return false;
         }
     }

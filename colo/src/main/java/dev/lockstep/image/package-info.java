@@ -1,4 +1,7 @@
-/// What people write for a disk, as a tree of [dev.lockstep.block.open.Options].
+/// From what people write for a disk to the open disk. [ImageSpec] is what a command line says,
+/// [Drivers] all that it can name, [OpenImage] the disk with everything that belongs to it.
+///
+/// What is written becomes a tree of [dev.lockstep.block.open.Options]:
 ///
 /// - [ImageText] reads the FILE of a command line: a path, `file:PATH`, a URI such as
 ///   `nbd://host/export` or `null-co://`, `json:{...}`, or with `--image-opts` dotted options.
