@@ -49,11 +49,10 @@ class ManyConnectionsIT {
     /// `Allowance`: 64 MiB for each of four connections that leave their replies unread.
     private static final long HELD_KIB_MAX = 256 * KIB;
 
-    /// A guard against starving, not a fair share: a flooder may do four times 256 KiB while an
-    /// honest client does 4 KiB, and this program's own rogues take processor time from everybody.
-    /// On a quiet machine the worst client kept 0.12 and 0.18 of its rate; while a flooder could
-    /// have the loop to itself it kept 0.02.
-    private static final long SLOWER_MAX = 30;
+    /// This program's own rogues take processor time from everybody, so the bound has room: on a
+    /// loaded machine the worst client kept 0.25 of its rate. While an honest client had to wait
+    /// for a turn of every flooder it kept 0.08.
+    private static final long SLOWER_MAX = 10;
 
     @TempDir Path folder;
     private Address address;

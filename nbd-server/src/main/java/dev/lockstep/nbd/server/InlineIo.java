@@ -31,10 +31,6 @@ final class InlineIo {
     /// are not tried.
     private static final int LARGE_WRITES_SPARED = 16;
 
-    /// What one connection may do on the event loop before the others have their turn, the piece
-    /// that goes beyond it included.
-    private static final int BYTES_PER_TICK = 256 << 10;
-
     /// What became of a piece.
     enum Outcome {
         /// It is done, and the header says what remains.
@@ -50,23 +46,33 @@ final class InlineIo {
     private final Input input;
     private final Outbox outbox;
     private final LoopBuffers loop;
-    private int bytesOfTick;
+    private final Turns.Player player;
+    private int bytesOfTurn;
     private int largeWritesSpared;
 
-    InlineIo(Gate gate, Replies replies, Input input, Outbox outbox, LoopBuffers loop) {
+    InlineIo(
+            Gate gate,
+            Replies replies,
+            Input input,
+            Outbox outbox,
+            LoopBuffers loop,
+            Turns.Player player) {
         this.gate = gate;
         this.replies = replies;
         this.input = input;
         this.outbox = outbox;
         this.loop = loop;
+        this.player = player;
     }
 
-    void tickEnds() {
-        bytesOfTick = 0;
+    /// @param idle whether all that was asked for is done
+    void turnEnds(boolean idle) {
+        bytesOfTurn = 0;
+        loop.turns.ended(player, idle);
     }
 
-    boolean isTickSpent() {
-        return bytesOfTick >= BYTES_PER_TICK;
+    boolean isTurnSpent() {
+        return loop.turns.isSpent(player, bytesOfTurn);
     }
 
     /// Reads one piece straight behind the header of its reply.
@@ -75,11 +81,12 @@ final class InlineIo {
             outbox.nothing(header.cookie, header.origin);
             return Outcome.DONE;
         }
-        boolean whole = header.length <= PIECE_BYTES;
-        if (!whole && (!replies.chunked || header.wantsOneChunk())) {
+        boolean inPieces = replies.chunked && !header.wantsOneChunk();
+        if (!inPieces && header.length > PIECE_BYTES) {
             return Outcome.DECLINED;
         }
-        int length = (int) Math.min(header.length, PIECE_BYTES);
+        int pieceBytes = inPieces ? loop.turns.pieceBytes(player) : PIECE_BYTES;
+        int length = (int) Math.min(header.length, pieceBytes);
         int headerBytes = replies.readHeaderBytes;
         Shared room = outbox.room(headerBytes + length);
         ByteBuf out = room.bytes;
@@ -87,13 +94,10 @@ final class InlineIo {
         if (!gate.readNow(header.offset, room.view(at, length))) {
             return Outcome.DECLINED;
         }
-        if (length >= ZeroRuns.PIECE_BYTES
-                && replies.chunked
-                && !header.wantsOneChunk()
-                && ZeroRuns.has(out, at, length)) {
+        if (length >= ZeroRuns.PIECE_BYTES && inPieces && ZeroRuns.has(out, at, length)) {
             return Outcome.DECLINED;
         }
-        int flags = whole ? NbdProtocol.REPLY_FLAG_DONE : 0;
+        int flags = length == header.length ? NbdProtocol.REPLY_FLAG_DONE : 0;
         replies.data(out, flags, header.cookie, header.origin, header.offset, length);
         out.writerIndex(at + length);
         advance(header, length);
@@ -144,7 +148,7 @@ final class InlineIo {
     private void advance(RequestHeader header, int length) {
         header.offset += length;
         header.length -= length;
-        bytesOfTick += length;
+        bytesOfTurn += length;
         loop.countRequest();
     }
 }

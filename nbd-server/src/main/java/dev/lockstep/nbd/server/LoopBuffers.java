@@ -9,8 +9,8 @@ import org.jspecify.annotations.Nullable;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 
-/// The buffers that all connections of one event loop share, because only one of them is at work at
-/// a time. Confined to the loop's thread.
+/// What all connections of one event loop share: the buffers, because only one of them is at work
+/// at a time, and the turns they take. Confined to the loop's thread.
 final class LoopBuffers {
     /// What one read takes from a socket: 32 writes of 4 KiB, or one of the largest that is done
     /// inline, fit with room to spare.
@@ -41,6 +41,7 @@ final class LoopBuffers {
                 }
             };
 
+    final Turns turns = new Turns();
     final Shared input = new Shared(INPUT_BYTES);
     final Shared headerInput = new Shared(HEADER_INPUT_BYTES);
     private final ArrayDeque<Shared> spares = new ArrayDeque<>(SPARES_MAX);

@@ -23,13 +23,9 @@ import java.util.concurrent.TimeUnit;
 ///
 /// Everything here runs on the connection's event loop, but for [#completed].
 final class TransmissionHandler extends ChannelInboundHandlerAdapter
-        implements Receiver.Source, Outbox.Releases, Request.Owner {
+        implements Receiver.Source, Outbox.Releases, Request.Owner, Turns.Player {
     /// Reads of the socket in one tick, which matters only while a large payload arrives.
     private static final int READS_PER_TICK = 8;
-
-    /// Ticks of 256 KiB, some 100 us each, before the loop looks at the other sockets. Looking each
-    /// time costs a quarter of the rate at 1 MiB.
-    private static final int TURNS_IN_A_ROW = 4;
 
     /// How long a client that has ended may take to read its last replies.
     private static final int FAREWELL_SECONDS = 10;
@@ -57,6 +53,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     private final Allowance allowance;
     private final InlineIo inline;
     private final Faults faults;
+    private final Turns turns;
 
     private final RequestRules rules;
     private final RequestDecoder decoder;
@@ -72,7 +69,6 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
 
     private final Finished finished = new Finished();
     private final Runnable drain = this::drain;
-    private final Runnable resume = this::resume;
 
     private Phase phase = Phase.OPEN;
 
@@ -82,13 +78,11 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     /// Requests on virtual threads.
     private int inFlight;
 
-    /// Nothing is decoded until [#resume].
+    /// Nothing is decoded until [#play].
     private boolean waiting;
 
-    private boolean resumeScheduled;
-
-    /// How often this went on after a spent tick.
-    private int turns;
+    /// Its next turn will come.
+    private boolean queued;
 
     private boolean inputEnded;
     private boolean expectLargePayload;
@@ -103,7 +97,8 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         LoopBuffers buffers = LoopBuffers.current();
         this.input = new Input(channel, buffers);
         this.outbox = new Outbox(channel, buffers, replies, this);
-        this.inline = new InlineIo(gate, replies, input, outbox, buffers);
+        this.inline = new InlineIo(gate, replies, input, outbox, buffers, this);
+        this.turns = buffers.turns;
         this.rules = new RequestRules(agreed);
         this.decoder = new RequestDecoder(rules, outbox);
         this.header = decoder.header;
@@ -211,7 +206,25 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     public void released(long cost) {
         allowance.release(cost);
         if (waiting) {
-            scheduleResume();
+            awaitTurn();
+        }
+    }
+
+    @Override
+    public void play() {
+        queued = false;
+        if (!isReading()) {
+            return;
+        }
+        waiting = false;
+        ByteBuf left = input.kept();
+        decode(left == null ? Unpooled.EMPTY_BUFFER : left);
+        endTick();
+        if (isReading() && !waiting) {
+            channel.config().setAutoRead(true);
+            if (inputEnded) {
+                finish();
+            }
         }
     }
 
@@ -281,9 +294,9 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         if (verdict != null) {
             return dispatch(bytes);
         }
-        if (inline.isTickSpent()) {
+        if (inline.isTurnSpent()) {
             waiting = true;
-            scheduleResume();
+            awaitTurn();
             return false;
         }
         boolean reads = header.type == NbdProtocol.CMD_READ;
@@ -360,39 +373,15 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         channel.config().setAutoRead(false);
     }
 
-    /// A loop runs what its tasks add before it looks at its sockets again, which is the cheapest
-    /// way to go on, but a client with much in flight would have the loop to itself. So every few
-    /// turns the others come first.
-    private void scheduleResume() {
-        if (!resumeScheduled) {
-            resumeScheduled = true;
-            if (++turns % TURNS_IN_A_ROW == 0) {
-                channel.eventLoop().schedule(resume, 0, TimeUnit.NANOSECONDS);
-            } else {
-                channel.eventLoop().execute(resume);
-            }
-        }
-    }
-
-    private void resume() {
-        resumeScheduled = false;
-        if (!isReading()) {
-            return;
-        }
-        waiting = false;
-        ByteBuf left = input.kept();
-        decode(left == null ? Unpooled.EMPTY_BUFFER : left);
-        endTick();
-        if (isReading() && !waiting) {
-            channel.config().setAutoRead(true);
-            if (inputEnded) {
-                finish();
-            }
+    private void awaitTurn() {
+        if (!queued) {
+            queued = true;
+            turns.await(this, channel.eventLoop());
         }
     }
 
     private void endTick() {
-        inline.tickEnds();
+        inline.turnEnds(!waiting && !decoding);
         reads = 0;
         outbox.flush();
         if (phase == Phase.LEAVING) {
