@@ -48,6 +48,12 @@ public record SnapshotEntry(
     /// The most extra data that an entry can have, as in QEMU.
     private static final int EXTRA_BYTES_MAX = 1024;
 
+    /// The size of the state, where 32 bits are too few.
+    private static final int EXTRA_STATE_BYTES = 8;
+
+    /// The largest state that needs no extra data.
+    private static final long STATE_BYTES_MAX = 0xffff_ffffL;
+
     /// Sizes of the state and the disk; the least that version 3 has.
     private static final int EXTRA_V3_BYTES = 16;
 
@@ -85,9 +91,9 @@ public record SnapshotEntry(
             if (bytes.remaining() < BYTES_MIN || bytes.remaining() < bytesOf(bytes, start)) {
                 return null;
             }
-            SnapshotEntry entry = read(bytes, header, index, description);
-            entries.add(entry);
-            bytes.position(Math.min(bytes.limit(), start + HeaderFormat.padded(entry.bytes())));
+            entries.add(read(bytes, header, index, description));
+            int end = start + HeaderFormat.padded(bytes.position() - start);
+            bytes.position(Math.min(bytes.limit(), end));
         }
         return entries;
     }
@@ -158,6 +164,20 @@ public record SnapshotEntry(
         ByteBuffer extra = in.slice(in.position(), extraBytes);
         in.position(in.position() + extraBytes);
         in.get(id).get(name);
+        stateBytes = extraBytes >= EXTRA_STATE_BYTES ? extra.getLong(0) : stateBytes;
+        OptionalLong diskBytes =
+                extraBytes >= EXTRA_V3_BYTES
+                        ? OptionalLong.of(extra.getLong(8))
+                        : OptionalLong.empty();
+        if (stateBytes < 0 || diskBytes.orElse(0) < 0) {
+            throw corrupt(
+                    description,
+                    index,
+                    "a saved state of %s bytes and a disk of %s are too large"
+                            .formatted(
+                                    Long.toUnsignedString(stateBytes),
+                                    Long.toUnsignedString(diskBytes.orElse(0))));
+        }
         long icount = extraBytes >= EXTRA_KNOWN_BYTES ? extra.getLong(16) : NO_ICOUNT;
         return new SnapshotEntry(
                 new String(id, StandardCharsets.UTF_8),
@@ -167,10 +187,8 @@ public record SnapshotEntry(
                 dateSeconds,
                 dateNanos,
                 vmClockNanos,
-                extraBytes >= 8 ? extra.getLong(0) : stateBytes,
-                extraBytes >= EXTRA_V3_BYTES
-                        ? OptionalLong.of(extra.getLong(8))
-                        : OptionalLong.empty(),
+                stateBytes,
+                diskBytes,
                 icount == NO_ICOUNT ? OptionalLong.empty() : OptionalLong.of(icount),
                 extra.position(Math.min(extraBytes, EXTRA_KNOWN_BYTES)));
     }
@@ -181,17 +199,23 @@ public record SnapshotEntry(
         out.putLong(l1Offset).putInt(l1Entries);
         out.putShort((short) idBytes.length).putShort((short) nameBytes.length);
         out.putInt((int) dateSeconds).putInt((int) dateNanos).putLong(vmClockNanos);
-        out.putInt(vmStateBytes > 0xffff_ffffL ? 0 : (int) vmStateBytes);
+        out.putInt(vmStateBytes > STATE_BYTES_MAX ? 0 : (int) vmStateBytes);
         out.putInt(extraBytes());
+        if (extraBytes() > 0) {
+            out.putLong(vmStateBytes);
+        }
         if (diskBytes.isPresent()) {
-            out.putLong(vmStateBytes).putLong(diskBytes.getAsLong());
+            out.putLong(diskBytes.getAsLong());
             out.putLong(icount.orElse(NO_ICOUNT)).put(unknownExtra());
         }
         out.put(idBytes).put(nameBytes);
     }
 
     private int extraBytes() {
-        return diskBytes.isPresent() ? EXTRA_KNOWN_BYTES + unknownExtra.remaining() : 0;
+        if (diskBytes.isPresent()) {
+            return EXTRA_KNOWN_BYTES + unknownExtra.remaining();
+        }
+        return vmStateBytes > STATE_BYTES_MAX ? EXTRA_STATE_BYTES : 0;
     }
 
     private int bytes() {
