@@ -5,9 +5,9 @@ import dev.lockstep.block.BlockException;
 import java.nio.ByteBuffer;
 import java.util.List;
 
-/// The first bytes of an image are a header, those after its cluster a snapshot table, and a
-/// bitmap directory: whatever they are, they are read or refused, and what was read is written so
-/// that it is read again as the same.
+/// The first bytes of an image are a header, those after its cluster a snapshot table, and a bitmap
+/// directory: whatever they are, they are read or refused, and what was read is written so that it
+/// is read again as the same.
 final class LayoutFuzz {
     private static final String NAME = "fuzz";
 
