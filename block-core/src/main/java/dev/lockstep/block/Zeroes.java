@@ -2,7 +2,7 @@ package dev.lockstep.block;
 
 import java.nio.ByteBuffer;
 
-/// Finds out whether a buffer holds nothing but zeroes.
+/// Finds out whether a buffer holds nothing but zeroes, and fills buffers with them.
 public final class Zeroes {
     private static final ByteBuffer BLOCK = ByteBuffer.allocateDirect(64 << 10).asReadOnlyBuffer();
 
@@ -17,5 +17,12 @@ public final class Zeroes {
             }
         }
         return true;
+    }
+
+    /// Puts zeroes into the rest of a buffer, whose position is at its limit afterwards.
+    public static void put(ByteBuffer buffer) {
+        while (buffer.hasRemaining()) {
+            buffer.put(BLOCK.slice(0, Math.min(BLOCK.capacity(), buffer.remaining())));
+        }
     }
 }

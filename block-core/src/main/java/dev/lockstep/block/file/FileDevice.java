@@ -20,6 +20,7 @@ import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.ReentrantLock;
 
 /// A regular file or a block device of this host.
 ///
@@ -52,6 +53,10 @@ public final class FileDevice implements BlockDevice, SharedAlignment, Resizable
     private final InlineWrites inlineWrites = new InlineWrites();
     private final Flusher flusher = new Flusher(this::sync);
     private final RangeLock blockLock;
+
+    /// Guards: growth, which must never make the file shorter.
+    private final ReentrantLock growing = new ReentrantLock();
+
     private final AtomicBoolean closed = new AtomicBoolean();
 
     private FileDevice(
@@ -294,6 +299,24 @@ public final class FileDevice implements BlockDevice, SharedAlignment, Resizable
                     return null;
                 });
         file.end().set(bytes);
+    }
+
+    @Override
+    public void grow(long bytes) throws BlockException {
+        growing.lock();
+        try {
+            if (bytes > size()) {
+                if (file.block()) {
+                    throw new BlockException(
+                            Kind.NO_SPACE,
+                            "%s: the image needs %d bytes, and the block device has only %d"
+                                    .formatted(description, bytes, size()));
+                }
+                resize(bytes);
+            }
+        } finally {
+            growing.unlock();
+        }
     }
 
     @Override

@@ -280,6 +280,21 @@ public final class Gate implements BlockDevice, Resizable, CompressedTarget {
         }
     }
 
+    /// Requests in flight go on meanwhile.
+    @Override
+    public void grow(long bytes) throws BlockException {
+        checkWrite("grow", 0, 0);
+        if (bytes <= size()) {
+            return;
+        }
+        if (!(target.device() instanceof Resizable resizable)) {
+            throw new BlockException(
+                    Kind.NO_SPACE, "%s: it cannot become longer".formatted(description()));
+        }
+        resizable.grow(bytes);
+        remeasure();
+    }
+
     /// Does nothing: who opened the device behind the gate closes it.
     @Override
     public void close() {}

@@ -18,4 +18,15 @@ public interface Resizable {
     /// @throws BlockException with `UNSUPPORTED` if the length of this device is fixed, with
     ///     `INVALID` if it cannot be exactly that long
     void resize(long bytes) throws BlockException;
+
+    /// Makes the device at least so long, by bytes that read as zeroes, while requests may be in
+    /// flight: how the file of a format grows. Does nothing if it is that long already.
+    ///
+    /// @throws BlockException with `NO_SPACE` if this device cannot grow like that
+    default void grow(long bytes) throws BlockException {
+        throw new BlockException(
+                BlockException.Kind.NO_SPACE,
+                "the device below cannot become longer than it is: make it %d bytes long first"
+                        .formatted(bytes));
+    }
 }

@@ -5,6 +5,7 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Capabilities;
 import dev.lockstep.block.Capabilities.Support;
+import dev.lockstep.block.CopyBuffers;
 import dev.lockstep.block.Extent;
 import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.WriteFlag;

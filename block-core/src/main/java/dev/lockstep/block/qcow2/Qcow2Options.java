@@ -57,6 +57,9 @@ public record Qcow2Options(
 
     private static final long L2_CACHE_ENTRY_MIN = 512;
 
+    /// A page: what a miss reads, and what a commit writes for a single changed mapping.
+    private static final long L2_CACHE_ENTRY_DEFAULT_MAX = 4096;
+
     /// Whether counts of references are kept lazily.
     public enum LazyRefcounts {
         /// If the image has the feature.
@@ -123,7 +126,10 @@ public record Qcow2Options(
     }
 
     private int entryBytes(int clusterBytes) throws BlockException {
-        long entry = l2CacheEntryBytes < 0 ? clusterBytes : l2CacheEntryBytes;
+        long entry =
+                l2CacheEntryBytes < 0
+                        ? Math.min(clusterBytes, L2_CACHE_ENTRY_DEFAULT_MAX)
+                        : l2CacheEntryBytes;
         if (Long.bitCount(entry) != 1 || entry < L2_CACHE_ENTRY_MIN || entry > clusterBytes) {
             throw invalid(
                     ("l2-cache-entry-size is %d: write a power of two from %d to %d, the cluster size"

@@ -1,4 +1,19 @@
-/// Images in QEMU's format qcow2. [Qcow2Options] says how one is used.
+/// qcow2 images, versions 2 and 3, as block devices. (qcow2.txt)
+///
+/// [Qcow2Device] executes requests: it asks what guest bytes map to
+/// ([dev.lockstep.block.qcow2.table.Mappings]) and reads or writes there, without holding any lock
+/// of the metadata meanwhile. What can be written in place is; for everything else a
+/// [ClusterWriter] allocates, copies what the request does not cover, and changes the mapping when
+/// the data has been written.
+///
+/// **Locks.** Whoever changes the mapping of guest clusters holds them exclusively in a
+/// [dev.lockstep.block.RangeLock] from looking at the old mapping to setting the new one. Reads,
+/// and writes in place, hold nothing: they are counted, so that a host cluster is not used for
+/// anything else while one of them may still use it ([dev.lockstep.block.qcow2.table.Epochs]).
+///
+/// Below it are `layout`, the bytes of an image; `table`, its metadata while it is open; `codec`,
+/// compressed clusters; `create` makes images; `check` examines and repairs them, and shares
+/// nothing with the engine but `layout`.
 @NullMarked
 package dev.lockstep.block.qcow2;
 

@@ -123,6 +123,15 @@ public final class RawDevice implements BlockDevice, Resizable {
     }
 
     @Override
+    public void grow(long bytes) throws BlockException {
+        if (!whole) {
+            Resizable.super.grow(bytes);
+        }
+        file.grow(bytes);
+        remeasure();
+    }
+
+    @Override
     public void close() {}
 
     private Extent shifted(Extent extent) {

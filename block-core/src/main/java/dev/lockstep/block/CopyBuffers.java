@@ -1,12 +1,12 @@
-package dev.lockstep.block.overlay;
+package dev.lockstep.block;
 
 import java.nio.ByteBuffer;
 import java.util.concurrent.ArrayBlockingQueue;
 
 /// Direct buffers for copying, kept since a fresh one costs more than a small copy.
-final class CopyBuffers {
+public final class CopyBuffers {
     /// The largest copy in one step; a multiple of every sensible cluster.
-    static final int BYTES = 256 << 10;
+    public static final int BYTES = 256 << 10;
 
     /// At most 4 MiB are kept for later; more may be in use at once, one for each copying request.
     private static final int KEPT_MAX = 16;
@@ -15,12 +15,14 @@ final class CopyBuffers {
 
     private CopyBuffers() {}
 
-    static ByteBuffer take() {
+    /// A buffer of [#BYTES] bytes, to be given back.
+    public static ByteBuffer take() {
         ByteBuffer kept = KEPT.poll();
         return kept == null ? ByteBuffer.allocateDirect(BYTES) : kept.clear();
     }
 
-    static void giveBack(ByteBuffer buffer) {
+    /// Takes one back; whoever had it does not touch it any more.
+    public static void giveBack(ByteBuffer buffer) {
         KEPT.offer(buffer);
     }
 }

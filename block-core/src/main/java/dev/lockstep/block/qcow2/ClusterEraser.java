@@ -1,0 +1,131 @@
+package dev.lockstep.block.qcow2;
+
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.qcow2.layout.Geometry;
+import dev.lockstep.block.qcow2.layout.L2Entry;
+import dev.lockstep.block.qcow2.table.Entry;
+import dev.lockstep.block.qcow2.table.Mapping;
+import dev.lockstep.block.qcow2.table.Mappings;
+
+import java.nio.ByteBuffer;
+import java.util.Set;
+
+/// Zeroes and discards clusters by changing their mappings. The caller holds them exclusively.
+///
+/// Version 2 has no zero clusters: there a cluster can be given up only where nothing is behind it,
+/// and everything else is left to the gate, which writes zeroes.
+final class ClusterEraser {
+    private final Image image;
+    private final Mappings mappings;
+    private final Geometry geometry;
+    private final boolean hasZero;
+
+    ClusterEraser(Image image) {
+        this.image = image;
+        mappings = image.tables().mappings();
+        geometry = image.tables().geometry();
+        hasZero = image.tables().header().current().version() >= 3;
+    }
+
+    /// @throws BlockException with `UNSUPPORTED` if [#zero] would have to write zeroes
+    void checkZero(long offset, long length, Set<WriteFlag> flags) throws BlockException {
+        if (!hasZero
+                && (image.backingBytes() > offset || !flags.contains(WriteFlag.MAY_UNMAP))
+                && !image.readsAsZero(offset, length)) {
+            throw BlockException.at(
+                    Kind.UNSUPPORTED,
+                    image.tables().file().gate(),
+                    "zero",
+                    offset,
+                    length,
+                    "images of version 2 have no zero clusters");
+        }
+    }
+
+    /// Makes a range read as zeroes: whole clusters by their mapping, what is left by writing.
+    ///
+    /// @param toEnd the range reaches to the end of the disk, and thereby of its last cluster
+    void zero(long offset, long length, boolean toEnd, Set<WriteFlag> flags, ClusterWriter writer)
+            throws BlockException {
+        int unit = geometry.subclusterBytes();
+        long end = offset + length;
+        long first = Math.min((offset + unit - 1) & -unit, end);
+        long last = toEnd ? end : Math.max(end & -unit, first);
+        writeZeroes(offset, first, writer);
+        boolean unmap = flags.contains(WriteFlag.MAY_UNMAP);
+        for (long at = first; at < last; ) {
+            long skipped = alreadyZero(at, last - at);
+            if (skipped > 0) {
+                at += skipped;
+                continue;
+            }
+            long next = Math.min(geometry.clusterStart(at) + geometry.clusterBytes(), last);
+            Entry before = mappings.entry(at);
+            boolean whole =
+                    at == geometry.clusterStart(at)
+                            && (next == at + geometry.clusterBytes() || (toEnd && next == last));
+            if (whole) {
+                mappings.set(at, zeroed(before, unmap));
+            } else if (before.isCompressed()) {
+                writeZeroes(at, next, writer);
+            } else {
+                mappings.set(at, partlyZeroed(before, at, next));
+            }
+            at = next;
+        }
+        writeZeroes(last, end, writer);
+    }
+
+    /// Gives whole clusters up. They read as zeroes afterwards where that can be said.
+    void discard(long offset, long length) throws BlockException {
+        for (long at = offset; at < offset + length; ) {
+            long skipped = alreadyZero(at, offset + length - at);
+            if (skipped > 0) {
+                at += skipped;
+                continue;
+            }
+            boolean behind = image.backingBytes() > at;
+            if (!behind) {
+                mappings.set(at, Entry.NONE);
+            } else if (hasZero) {
+                mappings.set(at, Entry.ZERO);
+            }
+            at = geometry.clusterStart(at) + geometry.clusterBytes();
+        }
+    }
+
+    /// How much from here on needs nothing done: it reads as zeroes and takes no space.
+    private long alreadyZero(long offset, long length) throws BlockException {
+        return switch (mappings.lookup(offset, length)) {
+            case Mapping.Zero zero -> zero.allocated() ? 0 : zero.length();
+            case Mapping.Unallocated nothing ->
+                    offset >= image.backingBytes() ? nothing.length() : 0;
+            default -> 0;
+        };
+    }
+
+    private Entry zeroed(Entry before, boolean unmap) {
+        if (!hasZero) {
+            return Entry.NONE;
+        }
+        return unmap || !before.isOwned() ? Entry.ZERO : new Entry(before.word(), L2Entry.ALL_ZERO);
+    }
+
+    private Entry partlyZeroed(Entry before, long from, long to) {
+        int unit = geometry.subclusterBytes();
+        long inCluster = from - geometry.clusterStart(from);
+        int first = (int) (inCluster / unit);
+        int end = (int) Math.ceilDiv(inCluster + to - from, unit);
+        long touched = (1L << end) - (1L << first);
+        return new Entry(
+                before.word(), (before.bitmap() & ~touched) | (touched << Geometry.SUBCLUSTERS));
+    }
+
+    private void writeZeroes(long from, long to, ClusterWriter writer) throws BlockException {
+        if (from < to && !image.readsAsZero(from, to - from)) {
+            writer.write(from, ByteBuffer.allocate((int) (to - from)));
+        }
+    }
+}

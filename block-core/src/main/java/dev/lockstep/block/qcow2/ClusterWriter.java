@@ -1,0 +1,201 @@
+package dev.lockstep.block.qcow2;
+
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.CopyBuffers;
+import dev.lockstep.block.Zeroes;
+import dev.lockstep.block.qcow2.layout.Feature;
+import dev.lockstep.block.qcow2.layout.Geometry;
+import dev.lockstep.block.qcow2.layout.L2Entry;
+import dev.lockstep.block.qcow2.table.Entry;
+import dev.lockstep.block.qcow2.table.HostRange;
+import dev.lockstep.block.qcow2.table.Mapping;
+import dev.lockstep.block.qcow2.table.Mappings;
+import dev.lockstep.block.qcow2.table.Refcounts.Allocated;
+import dev.lockstep.block.qcow2.table.Tables;
+
+import java.nio.ByteBuffer;
+
+/// Writes to clusters that cannot be written in place. The caller holds them exclusively.
+///
+/// New clusters are written whole as far as they are mapped: what the request does not cover is
+/// copied from what was there before, unless both that and the new cluster are known to be zero.
+/// With extended entries, only the subclusters that are touched are mapped where the cluster had no
+/// place before.
+final class ClusterWriter {
+    private final Image image;
+    private final Tables tables;
+    private final Mappings mappings;
+    private final Geometry geometry;
+    private final boolean dataElsewhere;
+
+    ClusterWriter(Image image) {
+        this.image = image;
+        tables = image.tables();
+        mappings = tables.mappings();
+        geometry = tables.geometry();
+        dataElsewhere = tables.header().current().has(Feature.EXTERNAL_DATA);
+    }
+
+    /// Writes all of the buffer.
+    void write(long offset, ByteBuffer source) throws BlockException {
+        int end = source.limit();
+        while (source.hasRemaining()) {
+            Mapping found = mappings.lookup(offset, source.remaining());
+            int before = source.position();
+            if (found instanceof Mapping.Data at && at.writable()) {
+                source.limit(before + (int) at.length());
+                image.data().write(at.host(), source);
+            } else {
+                writeNew(offset, source);
+            }
+            source.limit(end);
+            offset += source.position() - before;
+        }
+    }
+
+    /// Writes some of the buffer, at least a byte.
+    private void writeNew(long offset, ByteBuffer source) throws BlockException {
+        Entry entry = mappings.entry(offset);
+        long start = geometry.clusterStart(offset);
+        if (entry.isOwned()) {
+            long end = Math.min(start + geometry.clusterBytes(), offset + source.remaining());
+            source.limit(source.position() + (int) (end - offset));
+            long host = dataElsewhere ? start : entry.host();
+            put(new Piece(offset, end, start, host, false), entry, source);
+            return;
+        }
+        Allocated place = allocate(start, clustersToPlace(offset, source.remaining()));
+        boolean done = false;
+        try {
+            long placed = place.range().count() << geometry.clusterBits();
+            long end = Math.min(start + placed, offset + source.remaining());
+            source.limit(source.position() + (int) (end - offset));
+            long host = place.range().cluster() << geometry.clusterBits();
+            put(new Piece(offset, end, start, host, place.zero()), entry, source);
+            done = true;
+        } finally {
+            if (!done && !dataElsewhere) {
+                tables.refcounts().release(place.range());
+            }
+        }
+    }
+
+    private Allocated allocate(long guest, long clusters) throws BlockException {
+        return dataElsewhere
+                ? new Allocated(new HostRange(geometry.cluster(guest), clusters), false)
+                : tables.refcounts().allocate(clusters);
+    }
+
+    /// How many clusters in a row need a place.
+    private long clustersToPlace(long offset, int length) throws BlockException {
+        long count = 1;
+        long next = geometry.clusterStart(offset) + geometry.clusterBytes();
+        while (next < offset + length && !mappings.entry(next).isOwned()) {
+            count++;
+            next += geometry.clusterBytes();
+        }
+        return count;
+    }
+
+    /// Some of a request, and the clusters that take it.
+    ///
+    /// @param from where it begins on the guest's disk
+    /// @param to where it ends, exclusive
+    /// @param start the beginning of its first cluster
+    /// @param host where that cluster lies
+    /// @param fresh whether the clusters there are known to be zero
+    private record Piece(long from, long to, long start, long host, boolean fresh) {
+        long host(long guest) {
+            return host + guest - start;
+        }
+    }
+
+    /// Writes a piece together with what is around it, then maps it.
+    private void put(Piece piece, Entry firstBefore, ByteBuffer source) throws BlockException {
+        long lastCluster = geometry.clusterStart(piece.to() - 1);
+        Entry lastBefore = lastCluster == piece.start() ? firstBefore : mappings.entry(lastCluster);
+        long fillFrom =
+                keepsParts(firstBefore)
+                        ? piece.from() & -geometry.subclusterBytes()
+                        : piece.start();
+        long fillTo =
+                keepsParts(lastBefore)
+                        ? (piece.to() + geometry.subclusterBytes() - 1)
+                                & -geometry.subclusterBytes()
+                        : lastCluster + geometry.clusterBytes();
+        fillFrom = Math.max(fillFrom, piece.start());
+        long total = fillTo - fillFrom;
+        boolean bare =
+                piece.fresh()
+                        && image.readsAsZero(fillFrom, piece.from() - fillFrom)
+                        && image.readsAsZero(piece.to(), fillTo - piece.to());
+        if (bare || total == source.remaining()) {
+            image.data().write(piece.host(piece.from()), source);
+        } else if (total <= CopyBuffers.BYTES) {
+            writeTogether(piece, fillFrom, fillTo, source);
+        } else {
+            copy(piece, fillFrom, piece.from());
+            copy(piece, piece.to(), fillTo);
+            image.data().write(piece.host(piece.from()), source);
+        }
+        map(piece, fillFrom, fillTo);
+    }
+
+    /// Whether the subclusters that are not touched stay what they are. Not so where the cluster
+    /// has a place that it shares, or is compressed: there everything is copied.
+    private boolean keepsParts(Entry before) {
+        return geometry.extended()
+                && !before.isCompressed()
+                && (before.isOwned() || before.host() == 0);
+    }
+
+    private void writeTogether(Piece piece, long from, long to, ByteBuffer source)
+            throws BlockException {
+        ByteBuffer whole = CopyBuffers.take();
+        try {
+            image.read(from, whole.limit((int) (piece.from() - from)));
+            whole.limit(whole.capacity()).put(source);
+            image.read(piece.to(), whole.limit((int) (to - from)));
+            image.data().write(piece.host(from), whole.flip());
+        } finally {
+            CopyBuffers.giveBack(whole);
+        }
+    }
+
+    /// Copies what the guest sees at a range to the range's new place.
+    private void copy(Piece piece, long from, long to) throws BlockException {
+        ByteBuffer buffer = CopyBuffers.take();
+        try {
+            for (long at = from; at < to; at += buffer.limit()) {
+                buffer.clear().limit((int) Math.min(buffer.capacity(), to - at));
+                image.read(at, buffer);
+                buffer.flip();
+                if (!piece.fresh() || !Zeroes.fill(buffer)) {
+                    image.data().write(piece.host(at), buffer);
+                }
+            }
+        } finally {
+            CopyBuffers.giveBack(buffer);
+        }
+    }
+
+    private void map(Piece piece, long from, long to) throws BlockException {
+        for (long at = piece.start(); at < to; at += geometry.clusterBytes()) {
+            long host = dataElsewhere ? at : piece.host(at);
+            mappings.set(at, mapped(mappings.entry(at), at, host, from, to));
+        }
+    }
+
+    /// The new entry of a cluster of which `[from, to)` has been written.
+    private Entry mapped(Entry before, long cluster, long host, long from, long to) {
+        if (!geometry.extended() || !keepsParts(before)) {
+            return Entry.data(host);
+        }
+        int unit = geometry.subclusterBytes();
+        int first = (int) (Math.max(from - cluster, 0) / unit);
+        int end = (int) (Math.min(to - cluster, geometry.clusterBytes()) / unit);
+        long touched = (1L << end) - (1L << first);
+        long zero = before.bitmap() & ~(touched << Geometry.SUBCLUSTERS);
+        return new Entry(host | L2Entry.COPIED, zero | touched);
+    }
+}

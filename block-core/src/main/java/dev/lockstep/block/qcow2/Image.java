@@ -1,0 +1,108 @@
+package dev.lockstep.block.qcow2;
+
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.Zeroes;
+import dev.lockstep.block.graph.Gate;
+import dev.lockstep.block.qcow2.table.HostFile;
+import dev.lockstep.block.qcow2.table.Mapping;
+import dev.lockstep.block.qcow2.table.Tables;
+
+import org.jspecify.annotations.Nullable;
+
+import java.nio.ByteBuffer;
+
+/// What an open image consists of, and reading it.
+///
+/// @param data where clusters lie: the image's file, or its external data file
+/// @param backing what is read where the image has nothing, or null; its length may differ
+record Image(Tables tables, HostFile data, @Nullable Gate backing) {
+    /// Fills the buffer from the guest's bytes at `offset` on. Called between entering and leaving.
+    void read(long offset, ByteBuffer target) throws BlockException {
+        int end = target.limit();
+        while (target.hasRemaining()) {
+            Mapping found = tables.mappings().lookup(offset, target.remaining());
+            int count = (int) found.length();
+            target.limit(target.position() + count);
+            switch (found) {
+                case Mapping.Data at -> data.read(at.host(), target);
+                case Mapping.Zero _ -> Zeroes.put(target);
+                case Mapping.Unallocated _ -> readBacking(offset, target);
+                case Mapping.Compressed _ ->
+                        throw tables.file().corrupt("compressed clusters are not read yet");
+            }
+            target.limit(end);
+            offset += count;
+        }
+    }
+
+    /// Like [#read] if that is possible without blocking.
+    boolean readNow(long offset, ByteBuffer target) throws BlockException {
+        int start = target.position();
+        int end = target.limit();
+        boolean done = true;
+        while (done && target.hasRemaining()) {
+            Mapping found = tables.mappings().lookupNow(offset, target.remaining());
+            if (found == null) {
+                done = false;
+                break;
+            }
+            target.limit(target.position() + (int) found.length());
+            done =
+                    switch (found) {
+                        case Mapping.Data at -> data.readNow(at.host(), target);
+                        case Mapping.Zero _ -> putZeroes(target);
+                        case Mapping.Unallocated _ -> readBackingNow(offset, target);
+                        case Mapping.Compressed _ -> false;
+                    };
+            target.limit(end);
+            offset += found.length();
+        }
+        if (!done) {
+            target.position(start);
+        }
+        return done;
+    }
+
+    /// Whether guest bytes are known to read as zeroes, without reading them.
+    boolean readsAsZero(long offset, long length) throws BlockException {
+        for (long at = offset; at < offset + length; ) {
+            Mapping found = tables.mappings().lookup(at, offset + length - at);
+            boolean zero =
+                    found instanceof Mapping.Zero
+                            || (found instanceof Mapping.Unallocated && at >= backingBytes());
+            if (!zero) {
+                return false;
+            }
+            at += found.length();
+        }
+        return true;
+    }
+
+    /// Up to where there is something behind what is not allocated.
+    long backingBytes() {
+        return backing == null ? 0 : backing.size();
+    }
+
+    private void readBacking(long offset, ByteBuffer target) throws BlockException {
+        int end = target.limit();
+        long there = backingBytes() - offset;
+        if (backing != null && there > 0) {
+            target.limit((int) Math.min(end, target.position() + there));
+            backing.read(offset, target);
+            target.limit(end);
+        }
+        Zeroes.put(target);
+    }
+
+    private boolean readBackingNow(long offset, ByteBuffer target) throws BlockException {
+        if (backing == null || offset >= backing.size()) {
+            return putZeroes(target);
+        }
+        return offset <= backing.size() - target.remaining() && backing.readNow(offset, target);
+    }
+
+    private static boolean putZeroes(ByteBuffer target) {
+        Zeroes.put(target);
+        return true;
+    }
+}

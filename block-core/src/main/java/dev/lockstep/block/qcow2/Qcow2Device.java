@@ -1,0 +1,316 @@
+package dev.lockstep.block.qcow2;
+
+import dev.lockstep.block.BlockDevice;
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.block.Capabilities;
+import dev.lockstep.block.Capabilities.Support;
+import dev.lockstep.block.Extent;
+import dev.lockstep.block.RangeLock;
+import dev.lockstep.block.RangeLock.Hold;
+import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.graph.Gate;
+import dev.lockstep.block.qcow2.Qcow2Options.Caches;
+import dev.lockstep.block.qcow2.layout.Feature;
+import dev.lockstep.block.qcow2.layout.Geometry;
+import dev.lockstep.block.qcow2.layout.Header;
+import dev.lockstep.block.qcow2.table.Epochs.Epoch;
+import dev.lockstep.block.qcow2.table.HostFile;
+import dev.lockstep.block.qcow2.table.Mapping;
+import dev.lockstep.block.qcow2.table.Tables;
+
+import org.jspecify.annotations.Nullable;
+
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicBoolean;
+
+/// A qcow2 image. See the package's description for how requests go together.
+///
+/// A flush makes data and metadata durable. Closing writes the metadata too, so that an image which
+/// was closed has no leaks, but only a flush before makes that durable.
+public final class Qcow2Device implements BlockDevice {
+    /// After this many extents the answer stops short.
+    private static final int EXTENTS_MAX = 1024;
+
+    /// How much of the disk one step of a long zero or discard locks, so that others get their
+    /// turn.
+    private static final long STEP_BYTES = 1L << 30;
+
+    /// Requests need not be larger than this to be cheap, however large clusters are.
+    private static final int PREFERRED_BYTES_MAX = 64 << 10;
+
+    private final String description;
+    private final Tables tables;
+    private final Image image;
+    private final Geometry geometry;
+    private final ClusterWriter writer;
+    private final ClusterEraser eraser;
+    private final RangeLock clusters;
+    private final Capabilities capabilities;
+    private final AtomicBoolean closed = new AtomicBoolean();
+    private volatile long size;
+
+    private Qcow2Device(Image image, long size, boolean readOnly) {
+        this.image = image;
+        this.size = size;
+        tables = image.tables();
+        geometry = tables.geometry();
+        description = "qcow2 image in " + tables.file().description();
+        writer = new ClusterWriter(image);
+        clusters = new RangeLock(geometry.clusterBytes());
+        eraser = new ClusterEraser(image);
+        capabilities =
+                new Capabilities(
+                        readOnly,
+                        Support.EMULATED,
+                        Support.NATIVE,
+                        Support.NATIVE,
+                        1,
+                        false,
+                        Math.max(4096, Math.min(PREFERRED_BYTES_MAX, geometry.clusterBytes())),
+                        true);
+    }
+
+    /// Opens an image.
+    ///
+    /// @param file what the image lies in; it grows as the image does
+    /// @param backing what is read where the image has nothing, or null
+    /// @param dataFile the external data file, where the image says that it has one
+    /// @throws BlockException with one sentence that names the image and says what is wrong
+    public static Qcow2Device open(
+            Gate file,
+            @Nullable Gate backing,
+            @Nullable Gate dataFile,
+            Qcow2Options options,
+            boolean readOnly)
+            throws BlockException {
+        HostFile host = new HostFile(file);
+        Header header = readHeader(host);
+        if (header.has(Feature.CORRUPT) && !readOnly) {
+            throw host.corrupt("it is marked as corrupt, so that it can only be read");
+        }
+        if (header.has(Feature.EXTERNAL_DATA) != (dataFile != null)) {
+            throw new BlockException(
+                    Kind.INVALID,
+                    "%s: %s"
+                            .formatted(
+                                    file.description(),
+                                    dataFile == null
+                                            ? "its data lies in another file: name it as data-file"
+                                            : "its data lies in itself: leave data-file out"));
+        }
+        HostFile data = dataFile == null ? null : new HostFile(dataFile);
+        Tables tables =
+                new Tables(
+                        host,
+                        header,
+                        header.l1Offset(),
+                        header.l1Entries(),
+                        data,
+                        settings(header, options));
+        if (!readOnly) {
+            tables.header().update(h -> h.with(h.features().withoutUnknownAutoclear()));
+        }
+        Image image = new Image(tables, data == null ? host : data, backing);
+        return new Qcow2Device(image, header.size(), readOnly);
+    }
+
+    private static Tables.Settings settings(Header header, Qcow2Options options)
+            throws BlockException {
+        int entryBytes = header.geometry().entryWords() * Long.BYTES;
+        Caches caches = options.caches(header.size(), header.clusterBytes(), entryBytes);
+        boolean lazy =
+                switch (options.lazyRefcounts()) {
+                    case AS_IN_IMAGE -> header.has(Feature.LAZY_REFCOUNTS);
+                    case ON -> true;
+                    case OFF -> false;
+                };
+        return new Tables.Settings(
+                caches.l2Bytes(),
+                caches.l2EntryBytes(),
+                caches.refcountBytes(),
+                lazy,
+                options.passDiscardRequest());
+    }
+
+    private static Header readHeader(HostFile file) throws BlockException {
+        ByteBuffer probe = ByteBuffer.allocate(Header.PROBE_BYTES);
+        file.read(0, probe);
+        int clusterBytes = Header.clusterBytes(probe.flip(), file.description());
+        ByteBuffer head = ByteBuffer.allocate((int) Math.min(clusterBytes, file.size()));
+        file.read(0, head);
+        return Header.parse(head.flip(), file.size(), file.description());
+    }
+
+    @Override
+    public String description() {
+        return description;
+    }
+
+    @Override
+    public long size() {
+        return size;
+    }
+
+    @Override
+    public Capabilities capabilities() {
+        return capabilities;
+    }
+
+    @Override
+    public void read(long offset, ByteBuffer target) throws BlockException {
+        Epoch epoch = tables.enter();
+        try {
+            image.read(offset, target);
+        } finally {
+            epoch.leave();
+        }
+    }
+
+    @Override
+    public boolean readNow(long offset, ByteBuffer target) throws BlockException {
+        Epoch epoch = tables.enter();
+        try {
+            return image.readNow(offset, target);
+        } finally {
+            epoch.leave();
+        }
+    }
+
+    /// What can be written in place is, without a lock; at the first byte that cannot, the rest is
+    /// locked.
+    @Override
+    public void write(long offset, ByteBuffer source, Set<WriteFlag> flags) throws BlockException {
+        tables.makeRoom();
+        Epoch epoch = tables.enter();
+        try {
+            int end = source.limit();
+            while (source.hasRemaining()) {
+                Mapping found = tables.mappings().lookup(offset, source.remaining());
+                if (!(found instanceof Mapping.Data at && at.writable())) {
+                    break;
+                }
+                source.limit(source.position() + (int) at.length());
+                image.data().write(at.host(), source);
+                source.limit(end);
+                offset += at.length();
+            }
+            if (source.hasRemaining()) {
+                try (Hold _ = clusters.exclusive(offset, source.remaining())) {
+                    writer.write(offset, source);
+                }
+            }
+        } finally {
+            epoch.leave();
+        }
+    }
+
+    @Override
+    public boolean writeNow(long offset, ByteBuffer source) throws BlockException {
+        Epoch epoch = tables.enter();
+        try {
+            return tables.mappings().lookupNow(offset, source.remaining())
+                            instanceof Mapping.Data at
+                    && at.writable()
+                    && at.length() == source.remaining()
+                    && image.data().writeNow(at.host(), source);
+        } finally {
+            epoch.leave();
+        }
+    }
+
+    @Override
+    public void zero(long offset, long length, Set<WriteFlag> flags) throws BlockException {
+        long end = offset + length;
+        eraser.checkZero(offset, length, flags);
+        for (long at = offset; at < end; ) {
+            long step = Math.min(end, geometry.clusterStart(at) + STEP_BYTES) - at;
+            tables.makeRoom();
+            Epoch epoch = tables.enter();
+            try (Hold _ = clusters.exclusive(at, step)) {
+                eraser.zero(at, step, isEnd(at + step), flags, writer);
+            } finally {
+                epoch.leave();
+            }
+            at += step;
+        }
+    }
+
+    @Override
+    public void discard(long offset, long length) throws BlockException {
+        long end = isEnd(offset + length) ? size : geometry.clusterStart(offset + length);
+        for (long at = geometry.clusterEnd(offset); at < end; ) {
+            long step = Math.min(end, at + STEP_BYTES) - at;
+            tables.makeRoom();
+            Epoch epoch = tables.enter();
+            try (Hold _ = clusters.exclusive(at, step)) {
+                eraser.discard(at, step);
+            } finally {
+                epoch.leave();
+            }
+            at += step;
+        }
+    }
+
+    /// The rest of the last cluster lies beyond the disk.
+    private boolean isEnd(long offset) {
+        return offset == size;
+    }
+
+    @Override
+    public void flush() throws BlockException {
+        if (!capabilities.readOnly()) {
+            tables.commit();
+        }
+    }
+
+    @Override
+    public List<Extent> extents(long offset, long length) throws BlockException {
+        List<Extent> found = new ArrayList<>();
+        Epoch epoch = tables.enter();
+        try {
+            long end = offset + length;
+            for (long at = offset; at < end && found.size() < EXTENTS_MAX; ) {
+                Mapping next = tables.mappings().lookup(at, end - at);
+                switch (next) {
+                    case Mapping.Data _, Mapping.Compressed _ ->
+                            found.add(Extent.of(at, next.length(), Extent.Kind.DATA));
+                    case Mapping.Zero _ ->
+                            found.add(new Extent(at, next.length(), Extent.Kind.HOLE, 1));
+                    case Mapping.Unallocated _ -> addBacking(found, at, next.length());
+                }
+                at = found.getLast().end();
+            }
+        } finally {
+            epoch.leave();
+        }
+        return found;
+    }
+
+    private void addBacking(List<Extent> found, long offset, long length) throws BlockException {
+        Gate backing = image.backing();
+        if (backing == null || offset >= backing.size()) {
+            found.add(Extent.of(offset, length, Extent.Kind.HOLE));
+            return;
+        }
+        for (Extent below : backing.extents(offset, Math.min(length, backing.size() - offset))) {
+            int depth = below.depth() == 0 ? 0 : below.depth() + 1;
+            found.add(new Extent(below.offset(), below.length(), below.kind(), depth));
+        }
+    }
+
+    @Override
+    public void close() throws BlockException {
+        if (closed.compareAndSet(false, true) && !capabilities.readOnly()) {
+            tables.close();
+        }
+    }
+
+    @Override
+    public String toString() {
+        return description;
+    }
+}

@@ -1,0 +1,122 @@
+package dev.lockstep.block.qcow2.table;
+
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.Zeroes;
+import dev.lockstep.block.graph.Gate;
+
+import java.nio.ByteBuffer;
+
+/// The file that an image lies in. Reading past its end gives zeroes, as it does for QEMU, which
+/// leaves the last cluster of a file incomplete; writing there makes it longer.
+public final class HostFile {
+    /// Files grow in steps, so that few requests wait for it; what is too much is cut off when the
+    /// image is closed.
+    private static final long GROWTH_BYTES = 16 << 20;
+
+    private final Gate file;
+
+    /// The file behind a gate.
+    public HostFile(Gate file) {
+        this.file = file;
+    }
+
+    /// For people.
+    public String description() {
+        return file.description();
+    }
+
+    /// Its length in bytes.
+    public long size() {
+        return file.size();
+    }
+
+    /// The gate itself.
+    public Gate gate() {
+        return file;
+    }
+
+    /// Fills the buffer.
+    public void read(long offset, ByteBuffer target) throws BlockException {
+        long there = file.size() - offset;
+        if (there >= target.remaining()) {
+            file.read(offset, target);
+            return;
+        }
+        int end = target.limit();
+        if (there > 0) {
+            target.limit(target.position() + (int) there);
+            file.read(offset, target);
+            target.limit(end);
+        }
+        Zeroes.put(target);
+    }
+
+    /// Fills the buffer if that is possible without blocking.
+    public boolean readNow(long offset, ByteBuffer target) throws BlockException {
+        return offset <= file.size() - target.remaining() && file.readNow(offset, target);
+    }
+
+    /// Writes the buffer.
+    public void write(long offset, ByteBuffer source) throws BlockException {
+        if (offset > file.size() - source.remaining()) {
+            grow(offset + source.remaining());
+        }
+        file.write(offset, source, WriteFlag.NONE);
+    }
+
+    /// Writes the buffer if that is possible without blocking.
+    public boolean writeNow(long offset, ByteBuffer source) throws BlockException {
+        return offset <= file.size() - source.remaining() && file.writeNow(offset, source);
+    }
+
+    /// Makes it at least so long.
+    public void grow(long bytes) throws BlockException {
+        if (bytes <= file.size()) {
+            return;
+        }
+        try {
+            file.grow((bytes + GROWTH_BYTES - 1) & -GROWTH_BYTES);
+        } catch (BlockException e) {
+            if (e.kind() != Kind.NO_SPACE) {
+                throw e;
+            }
+            file.grow(bytes);
+        }
+    }
+
+    /// Returns when everything that was written before is on stable storage.
+    public void sync() throws BlockException {
+        file.flush();
+    }
+
+    /// Reads a table of 64-bit numbers.
+    ///
+    /// @throws BlockException with `CORRUPT` if it does not lie within the file
+    public long[] readTable(String name, long offset, int entries) throws BlockException {
+        if (offset < 0 || offset > file.size()) {
+            throw corrupt("the %s at 0x%x lies outside of the file".formatted(name, offset));
+        }
+        ByteBuffer bytes = ByteBuffer.allocate(entries * Long.BYTES);
+        read(offset, bytes);
+        long[] table = new long[entries];
+        bytes.flip().asLongBuffer().get(table);
+        return table;
+    }
+
+    /// A table of 64-bit numbers as it is written.
+    static ByteBuffer bytes(long[] table) {
+        ByteBuffer bytes = ByteBuffer.allocate(table.length * Long.BYTES);
+        bytes.asLongBuffer().put(table);
+        return bytes;
+    }
+
+    /// A failure that says what is wrong with the image.
+    public BlockException corrupt(String what) {
+        return new BlockException(
+                Kind.CORRUPT,
+                "%s: the image is damaged: %s; 'lockstep img check -r all' may repair it"
+                        .formatted(description(), what));
+    }
+}

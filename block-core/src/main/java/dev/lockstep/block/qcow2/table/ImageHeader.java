@@ -1,0 +1,91 @@
+package dev.lockstep.block.qcow2.table;
+
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.qcow2.layout.Feature;
+import dev.lockstep.block.qcow2.layout.Header;
+
+import java.nio.ByteBuffer;
+import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.UnaryOperator;
+
+/// The header of an open image, in memory and in the file.
+public final class ImageHeader {
+    /// Up to here the header's fields have fixed places, all in the file's first sector: a change
+    /// of them is never torn.
+    private static final int FIXED_BYTES = 104;
+
+    /// Guards: changes of `current`, until they are written.
+    private final ReentrantLock lock = new ReentrantLock();
+
+    private final HostFile file;
+    private final boolean lazy;
+    private volatile Header current;
+
+    /// @param lazy refcounts are written when the image is closed, under the dirty bit
+    ImageHeader(HostFile file, Header header, boolean lazy) {
+        this.file = file;
+        this.lazy = lazy && header.version() >= 3;
+        current = header;
+    }
+
+    /// What it is now.
+    public Header current() {
+        return current;
+    }
+
+    /// Whether refcounts are written when the image is closed.
+    boolean isLazy() {
+        return lazy;
+    }
+
+    /// Changes it and writes it. A sync makes that durable.
+    public void update(UnaryOperator<Header> change) throws BlockException {
+        lock.lock();
+        try {
+            Header after = change.apply(current);
+            ByteBuffer old = current.encode();
+            ByteBuffer encoded = after.encode();
+            int first = old.mismatch(encoded);
+            if (first >= 0) {
+                write(old, encoded, first);
+            }
+            current = after;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /// Who wrote the image may have put the extensions elsewhere: where no more than the fixed
+    /// fields change, only those are written.
+    private void write(ByteBuffer old, ByteBuffer encoded, int first) throws BlockException {
+        int end = FIXED_BYTES;
+        boolean sameLength = old.remaining() == encoded.remaining();
+        if (first >= end
+                || !sameLength
+                || old.slice(end, old.remaining() - end)
+                                .mismatch(encoded.slice(end, encoded.remaining() - end))
+                        >= 0) {
+            file.write(0, encoded);
+            return;
+        }
+        while (old.get(end - 1) == encoded.get(end - 1)) {
+            end--;
+        }
+        file.write(first, encoded.slice(first, end - first));
+    }
+
+    /// Marks the image as dirty, durably, where refcounts are lazy.
+    void beforeChanges() throws BlockException {
+        if (lazy) {
+            mark(Feature.DIRTY, true);
+        }
+    }
+
+    /// Sets or clears a feature bit, durably.
+    public void mark(Feature feature, boolean set) throws BlockException {
+        if (current.has(feature) != set) {
+            update(header -> header.with(feature, set));
+            file.sync();
+        }
+    }
+}

@@ -1,0 +1,393 @@
+package dev.lockstep.block.qcow2.table;
+
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.qcow2.layout.Geometry;
+import dev.lockstep.block.qcow2.layout.L2Entry;
+
+import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicLongArray;
+import java.util.concurrent.locks.ReentrantLock;
+
+/// What each guest cluster maps to: the active L1 table, and the L2 tables in slices.
+///
+/// Looking up takes no lock where the slice is in memory. Who changes the entries of a guest
+/// cluster is the only one who does so at that time (the device has range locks); the request that
+/// wrote the data has ended by then, so that whoever finds the entry finds the data.
+///
+/// An L2 table that does not exist in the file yet, or is shared with a snapshot, gets its place
+/// when its changes are committed.
+public final class Mappings {
+    /// A table that has no place in the file, and slices in memory: in the L1 table in memory only.
+    private static final long PENDING = 1L << 62;
+
+    /// Guards: changes of slices and of l1, `clock`, `dirtySlices`, `unmapped`.
+    private final ReentrantLock lock = new ReentrantLock();
+
+    private final HostFile file;
+    private final Geometry geometry;
+    private final Entries entries;
+    private final int sliceEntries;
+    private final int sliceWords;
+    private final int slicesPerTable;
+    private final int slicesMax;
+    private final ConcurrentHashMap<Long, Slice> slices = new ConcurrentHashMap<>();
+    private final ArrayDeque<Slice> clock = new ArrayDeque<>();
+    private List<HostRange> unmapped = new ArrayList<>();
+    private int dirtySlices;
+    private volatile AtomicLongArray l1;
+
+    /// @param dataElsewhere guest data lies in an external data file, where nothing is counted
+    /// @param l1 the active table
+    /// @param cacheBytes how much of the L2 tables is kept in memory
+    /// @param sliceBytes how much is read at once, at most a cluster
+    public Mappings(
+            HostFile file,
+            Geometry geometry,
+            boolean dataElsewhere,
+            long[] l1,
+            long cacheBytes,
+            int sliceBytes) {
+        this.file = file;
+        this.geometry = geometry;
+        this.entries = new Entries(geometry, dataElsewhere);
+        int bytes = Math.min(sliceBytes, geometry.clusterBytes());
+        sliceWords = bytes / Long.BYTES;
+        sliceEntries = sliceWords / geometry.entryWords();
+        slicesPerTable = geometry.l2Entries() / sliceEntries;
+        // A request may need two at once, and each commit some room.
+        slicesMax = Math.clamp(cacheBytes / bytes, 8, 1 << 24);
+        this.l1 = new AtomicLongArray(l1);
+    }
+
+    /// What the bytes from `offset` on map to, as far as they are alike and at most `length`.
+    ///
+    /// @throws BlockException also if the entry is damaged
+    public Mapping lookup(long offset, long length) throws BlockException {
+        long absent = absentBytes(offset, length);
+        return absent > 0 ? new Mapping.Unallocated(absent) : map(slice(offset), offset, length);
+    }
+
+    /// Like [#lookup] if that takes neither waiting nor reading, else null.
+    public @Nullable Mapping lookupNow(long offset, long length) throws BlockException {
+        long absent = absentBytes(offset, length);
+        if (absent > 0) {
+            return new Mapping.Unallocated(absent);
+        }
+        Slice slice = slices.get(sliceNumber(offset));
+        if (slice == null || !slice.isLoaded()) {
+            return null;
+        }
+        slice.use();
+        return map(slice, offset, length);
+    }
+
+    /// The entry of the cluster that a byte is in.
+    public Entry entry(long offset) throws BlockException {
+        return absentBytes(offset, 1) > 0 ? Entry.NONE : entryOf(slice(offset), offset);
+    }
+
+    /// Sets the entry of the cluster that a byte is in. What the entry referred to before, if it is
+    /// something else, is given back once that is safe.
+    public void set(long offset, Entry entry) throws BlockException {
+        while (true) {
+            Slice slice = slice(offset);
+            lock.lock();
+            try {
+                if (slices.get(slice.number()) == slice) {
+                    replace(slice, offset, entry);
+                    return;
+                }
+            } finally {
+                lock.unlock();
+            }
+        }
+    }
+
+    /// Whether so much has changed that it should be committed before there is more.
+    public boolean isFull() {
+        lock.lock();
+        try {
+            return dirtySlices > slicesMax / 2;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /// Takes what has changed since it was last taken. Whoever began after this returned finds the
+    /// changes.
+    DirtyTables take() {
+        lock.lock();
+        try {
+            TreeMap<Integer, List<DirtyTables.Part>> byTable = new TreeMap<>();
+            for (Slice slice : clock) {
+                if (slice.isDirty()) {
+                    slice.dirty(false);
+                    slice.committing(true);
+                    int offset = (int) (slice.number() % slicesPerTable) * sliceWords * Long.BYTES;
+                    byTable.computeIfAbsent(
+                                    (int) (slice.number() / slicesPerTable), _ -> new ArrayList<>())
+                            .add(new DirtyTables.Part(slice, offset, slice.copy()));
+                }
+            }
+            dirtySlices = 0;
+            List<DirtyTables.Table> tables = new ArrayList<>();
+            byTable.forEach(
+                    (index, parts) ->
+                            tables.add(new DirtyTables.Table(index, l1.get(index), parts)));
+            List<HostRange> gone = unmapped;
+            unmapped = new ArrayList<>();
+            return new DirtyTables(tables, gone);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /// Gives back what could not be written, so that the next commit takes it again.
+    void putBack(DirtyTables changes) {
+        lock.lock();
+        try {
+            for (DirtyTables.Table table : changes.tables()) {
+                for (DirtyTables.Part part : table.parts()) {
+                    part.slice().committing(false);
+                    markDirty(part.slice());
+                }
+            }
+            unmapped.addAll(changes.unmapped());
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /// Says that what was taken has been written.
+    void written(DirtyTables changes) {
+        lock.lock();
+        try {
+            for (DirtyTables.Table table : changes.tables()) {
+                table.parts().forEach(part -> part.slice().committing(false));
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /// Says where a table lies from now on. What it shared with a snapshot is given back in time.
+    void place(DirtyTables.Table table, long host) {
+        lock.lock();
+        try {
+            l1.set(table.index(), host | L2Entry.COPIED);
+            if (table.host() != 0) {
+                unmapped.add(new HostRange(geometry.cluster(table.host()), 1));
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /// An entry of the L1 table as it is in the file.
+    long l1Word(int index) {
+        long word = l1.get(index);
+        return word == PENDING ? 0 : word;
+    }
+
+    /// The active L1 table as it is in the file. Nothing is in flight and nothing is dirty.
+    public long[] l1Table() {
+        long[] table = new long[l1.length()];
+        for (int index = 0; index < table.length; index++) {
+            table[index] = l1Word(index);
+        }
+        return table;
+    }
+
+    /// Puts another L1 table in place, and forgets what is in memory of the L2 tables. Nothing is
+    /// in flight and nothing is dirty.
+    public void restart(long[] table) {
+        lock.lock();
+        try {
+            slices.clear();
+            clock.clear();
+            l1 = new AtomicLongArray(table);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void replace(Slice slice, long offset, Entry entry) {
+        int at = wordIndex(offset);
+        HostRange gone = entries.unmapped(entries.get(slice, at), entry);
+        entries.put(slice, at, entry);
+        markDirty(slice);
+        int index = l1Index(offset);
+        if (l1.get(index) == 0) {
+            l1.set(index, PENDING);
+        }
+        if (gone != null) {
+            unmap(gone);
+        }
+    }
+
+    private void markDirty(Slice slice) {
+        if (!slice.isDirty()) {
+            slice.dirty(true);
+            dirtySlices++;
+        }
+    }
+
+    private void unmap(HostRange range) {
+        HostRange last = unmapped.isEmpty() ? null : unmapped.getLast();
+        if (last != null && last.end() == range.cluster()) {
+            unmapped.set(
+                    unmapped.size() - 1,
+                    new HostRange(last.cluster(), last.count() + range.count()));
+        } else {
+            unmapped.add(range);
+        }
+    }
+
+    private Mapping map(Slice slice, long offset, long length) throws BlockException {
+        Entry entry = entryOf(slice, offset);
+        long inCluster = offset & (geometry.clusterBytes() - 1);
+        if (L2Entry.isCompressed(entry.word())) {
+            return new Mapping.Compressed(
+                    Math.min(length, geometry.clusterBytes() - inCluster),
+                    L2Entry.compressedOffset(entry.word(), geometry.clusterBits()),
+                    L2Entry.compressedBytes(entry.word(), geometry.clusterBits()));
+        }
+        long unit = geometry.subclusterBytes();
+        Entries.State state = entries.state(entry, offset);
+        long host = entry.host() + inCluster;
+        long covered = unit - (offset & (unit - 1));
+        long sliceEnd = ((sliceNumber(offset) + 1) * sliceEntries) << geometry.clusterBits();
+        while (covered < length && offset + covered < sliceEnd) {
+            long next = offset + covered;
+            if ((next & (geometry.clusterBytes() - 1)) == 0) {
+                Entry following = entryOf(slice, next);
+                boolean alike =
+                        !L2Entry.isCompressed(following.word())
+                                && following.isOwned() == entry.isOwned()
+                                && (state != Entries.State.DATA
+                                        || following.host() == host + covered);
+                if (!alike) {
+                    break;
+                }
+                entry = following;
+            }
+            if (entries.state(entry, next) != state) {
+                break;
+            }
+            covered += unit;
+        }
+        long alike = Math.min(covered, length);
+        return switch (state) {
+            case UNALLOCATED -> new Mapping.Unallocated(alike);
+            case ZERO -> new Mapping.Zero(alike, entry.isOwned());
+            case DATA -> new Mapping.Data(alike, host, entry.isOwned());
+        };
+    }
+
+    private Entry entryOf(Slice slice, long offset) throws BlockException {
+        Entry entry = entries.get(slice, wordIndex(offset));
+        if (entries.isDamaged(entry)) {
+            throw file.corrupt(
+                    "the L2 entry of the guest's cluster at 0x%x is 0x%x"
+                            .formatted(geometry.clusterStart(offset), entry.word()));
+        }
+        return entry;
+    }
+
+    /// How many bytes from here on lie in L2 tables that do not exist.
+    private long absentBytes(long offset, long length) {
+        AtomicLongArray table = l1;
+        long covered = 0;
+        while (covered < length && table.get(l1Index(offset + covered)) == 0) {
+            covered += geometry.l2Coverage() - (offset + covered) % geometry.l2Coverage();
+        }
+        return Math.min(covered, length);
+    }
+
+    private Slice slice(long offset) throws BlockException {
+        long number = sliceNumber(offset);
+        Slice found = slices.get(number);
+        if (found == null) {
+            Slice mine = new Slice(number, sliceWords);
+            found = slices.putIfAbsent(number, mine);
+            if (found == null) {
+                load(mine, offset);
+                return mine;
+            }
+        }
+        if (!found.isLoaded()) {
+            found.awaitLoaded();
+        }
+        found.use();
+        return found;
+    }
+
+    private void load(Slice slice, long offset) throws BlockException {
+        boolean done = false;
+        BlockException failure = file.corrupt("a slice of an L2 table could not be read");
+        try {
+            long word = l1.get(l1Index(offset));
+            long[] content = new long[sliceWords];
+            if (word != 0 && word != PENDING) {
+                content = read(word, l1Index(offset), (int) (slice.number() % slicesPerTable));
+            }
+            lock.lock();
+            try {
+                slice.load(content);
+                clock.addLast(slice);
+                shrink();
+            } finally {
+                lock.unlock();
+            }
+            done = true;
+        } catch (BlockException e) {
+            failure = e;
+            throw e;
+        } finally {
+            if (!done) {
+                slices.remove(slice.number(), slice);
+                slice.fail(failure);
+            }
+        }
+    }
+
+    private long[] read(long l1Word, int index, int sliceInTable) throws BlockException {
+        if (L2Entry.isDamagedL1(l1Word, geometry) || L2Entry.offset(l1Word) >= file.size()) {
+            throw file.corrupt("entry %d of the L1 table is 0x%x".formatted(index, l1Word));
+        }
+        return file.readTable(
+                "L2 table",
+                L2Entry.offset(l1Word) + (long) sliceInTable * sliceWords * Long.BYTES,
+                sliceWords);
+    }
+
+    /// Drops what was not used for longest, roughly, until the cache has its size.
+    private void shrink() {
+        for (int looked = 2 * clock.size(); clock.size() > slicesMax && looked > 0; looked--) {
+            Slice oldest = clock.removeFirst();
+            if (oldest.takeUsed() || !oldest.canGo()) {
+                clock.addLast(oldest);
+            } else {
+                slices.remove(oldest.number(), oldest);
+            }
+        }
+    }
+
+    private int l1Index(long offset) {
+        return (int) (offset / geometry.l2Coverage());
+    }
+
+    private long sliceNumber(long offset) {
+        return (offset >>> geometry.clusterBits()) / sliceEntries;
+    }
+
+    private int wordIndex(long offset) {
+        return (int) ((offset >>> geometry.clusterBits()) % sliceEntries) * geometry.entryWords();
+    }
+}

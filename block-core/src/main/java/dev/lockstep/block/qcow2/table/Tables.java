@@ -1,0 +1,153 @@
+package dev.lockstep.block.qcow2.table;
+
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.qcow2.layout.Feature;
+import dev.lockstep.block.qcow2.layout.Geometry;
+import dev.lockstep.block.qcow2.layout.Header;
+
+import org.jspecify.annotations.Nullable;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/// All metadata of an open image. A request [#enter]s, looks up, reads or writes, changes mappings,
+/// and leaves; a flush is a [#commit].
+public final class Tables {
+    private final HostFile file;
+    private final Geometry geometry;
+    private final ImageHeader header;
+    private final Refcounts refcounts;
+    private final Mappings mappings;
+    private final Epochs epochs = new Epochs();
+    private final Commit commit;
+    private final long bytesAtOpen;
+
+    /// How an image's metadata is treated.
+    ///
+    /// @param l2CacheBytes how much of the L2 tables is kept in memory
+    /// @param l2SliceBytes how much of one is read at once
+    /// @param refcountCacheBytes how much of the refcount blocks is kept in memory
+    /// @param lazyRefcounts refcounts are written when the image is closed, under the dirty bit
+    /// @param releaseSpace clusters that become free are discarded in the file
+    public record Settings(
+            long l2CacheBytes,
+            int l2SliceBytes,
+            long refcountCacheBytes,
+            boolean lazyRefcounts,
+            boolean releaseSpace) {}
+
+    /// Reads the tables of the image, whose header is known and found right.
+    ///
+    /// @param l1Offset where the L1 table is: that of the header, or of a snapshot
+    /// @param dataFile the external data file, or null
+    public Tables(
+            HostFile file,
+            Header header,
+            long l1Offset,
+            int l1Entries,
+            @Nullable HostFile dataFile,
+            Settings settings)
+            throws BlockException {
+        this.file = file;
+        geometry = header.geometry();
+        bytesAtOpen = file.size();
+        this.header = new ImageHeader(file, header, settings.lazyRefcounts());
+        refcounts =
+                new Refcounts(
+                        file,
+                        geometry,
+                        header.refcountTableOffset(),
+                        header.refcountTableClusters(),
+                        (int) (settings.refcountCacheBytes() >>> header.clusterBits()));
+        mappings =
+                new Mappings(
+                        file,
+                        geometry,
+                        header.has(Feature.EXTERNAL_DATA),
+                        file.readTable("L1 table", l1Offset, l1Entries),
+                        settings.l2CacheBytes(),
+                        settings.l2SliceBytes());
+        commit =
+                new Commit(
+                        geometry,
+                        file,
+                        this.header,
+                        refcounts,
+                        mappings,
+                        epochs,
+                        dataFile,
+                        settings.releaseSpace());
+        guard();
+    }
+
+    /// The file of the image.
+    public HostFile file() {
+        return file;
+    }
+
+    /// The arithmetic of the image.
+    public Geometry geometry() {
+        return geometry;
+    }
+
+    /// The header.
+    public ImageHeader header() {
+        return header;
+    }
+
+    /// What guest clusters map to.
+    public Mappings mappings() {
+        return mappings;
+    }
+
+    /// How often host clusters are referenced.
+    public Refcounts refcounts() {
+        return refcounts;
+    }
+
+    /// Counts a request in, until it leaves what is answered.
+    public Epochs.Epoch enter() {
+        return epochs.enter();
+    }
+
+    /// Has changes written if there are more than should wait. Called by requests that have not
+    /// entered yet.
+    public void makeRoom() throws BlockException {
+        if (mappings.isFull() || refcounts.isFull()) {
+            commit();
+        }
+    }
+
+    /// Returns when everything that was changed, and all data that was written before, is on stable
+    /// storage. Those who wait at the same time share the work.
+    public void commit() throws BlockException {
+        commit.run();
+    }
+
+    /// Tells the refcounts where the tables are; after the header has told of other places.
+    public void guard() {
+        Header now = header.current();
+        List<HostRange> tables = new ArrayList<>();
+        tables.add(new HostRange(0, 1));
+        tables.add(range(now.l1Offset(), (long) now.l1Entries() * Long.BYTES));
+        tables.add(
+                new HostRange(
+                        geometry.cluster(now.refcountTableOffset()), now.refcountTableClusters()));
+        refcounts.guard(tables);
+    }
+
+    private HostRange range(long offset, long bytes) {
+        return new HostRange(geometry.cluster(offset), Math.max(1, geometry.clusters(bytes)));
+    }
+
+    /// Writes everything, and leaves the file no longer than it has to be. No request is in flight.
+    public void close() throws BlockException {
+        commit();
+        // What the first one unmapped is free only now.
+        commit.finish();
+        long end = Math.max(bytesAtOpen, refcounts.usedBytes());
+        if (file.size() > end) {
+            file.gate().resize(end);
+        }
+    }
+}
