@@ -1,5 +1,6 @@
 package dev.lockstep.cli;
 
+import dev.lockstep.cli.io.IoCommand;
 import dev.lockstep.colo.Release;
 
 import picocli.CommandLine;
@@ -37,7 +38,8 @@ public final class Main implements Callable<Integer> {
     private static final String VERBOSE = "--verbose";
 
     /// In the order of the help.
-    private static final List<String> COMMANDS = List.of("nbd", "info", "copy", "colo", "demo");
+    private static final List<String> COMMANDS =
+            List.of("nbd", "info", "copy", "io", "colo", "demo");
 
     @Spec
     @SuppressWarnings("NullAway.Init")
@@ -96,6 +98,7 @@ public final class Main implements Callable<Integer> {
             case "nbd" -> new NbdCommand();
             case "info" -> new InfoCommand();
             case "copy" -> new CopyCommand();
+            case "io" -> new IoCommand();
             case "colo" -> new ColoCommand();
             case "demo" -> new DemoCommand();
             default -> throw new IllegalArgumentException(name);
@@ -105,8 +108,9 @@ public final class Main implements Callable<Integer> {
     /// Gives every command the options that all have.
     private static void configure(CommandLine commandLine) {
         CommandSpec spec = commandLine.getCommandSpec();
-        // As with qemu-nbd, the last of repeated options counts.
-        commandLine.setOverwrittenOptionsAllowed(spec.userObject() instanceof NbdCommand);
+        // As with QEMU's tools, the last of repeated options counts.
+        commandLine.setOverwrittenOptionsAllowed(
+                spec.userObject() instanceof NbdCommand || spec.userObject() instanceof IoCommand);
         spec.mixinStandardHelpOptions(true);
         spec.versionProvider(new Version());
         spec.usageMessage()
