@@ -222,7 +222,7 @@ final class NbdImage {
         } catch (IllegalArgumentException e) {
             throw new UsageError(String.valueOf(e.getMessage()));
         }
-        image.guessedRaw().forEach(NbdImage::warn);
+        image.warnOfGuesses();
         return image;
     }
 
@@ -233,17 +233,5 @@ final class NbdImage {
                     "the format '%s' is not known; there are %s"
                             .formatted(format, String.join(", ", new TreeSet<>(drivers))));
         }
-    }
-
-    /// In qemu-nbd's words, which scripts look for.
-    private static void warn(String file) {
-        System.err.print(
-                """
-                WARNING: Image format was not specified for '%s' and probing guessed raw.
-                         Automatically detecting the format is dangerous for raw images,\
-                 write operations on block 0 will be restricted.
-                         Specify the 'raw' format explicitly to remove the restrictions.
-                """
-                        .formatted(file));
     }
 }

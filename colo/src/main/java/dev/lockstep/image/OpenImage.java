@@ -17,7 +17,6 @@ import dev.lockstep.block.overlay.ByteBudget;
 import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.Deque;
-import java.util.List;
 import java.util.Map;
 
 /// A disk that a person named, open: the nodes of a graph, the image's own and what was put above
@@ -71,10 +70,21 @@ public final class OpenImage implements AutoCloseable {
         return opened.root();
     }
 
-    /// The files that were guessed to be raw and can be written to, of which the user should be
-    /// told.
-    public List<String> guessedRaw() {
-        return opened.guessedRaw();
+    /// Tells the user which files were guessed to be raw and can be written to, in words of QEMU's
+    /// that scripts look for.
+    public void warnOfGuesses() {
+        opened.guessedRaw().forEach(OpenImage::warn);
+    }
+
+    private static void warn(String file) {
+        System.err.print(
+                """
+                WARNING: Image format was not specified for '%s' and probing guessed raw.
+                         Automatically detecting the format is dangerous for raw images,\
+                 write operations on block 0 will be restricted.
+                         Specify the 'raw' format explicitly to remove the restrictions.
+                """
+                        .formatted(file));
     }
 
     private Node top() {

@@ -3,39 +3,33 @@ package dev.lockstep.cli.io;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Extent;
-import dev.lockstep.block.filter.probe.ImageFormat;
 import dev.lockstep.block.graph.Gate;
-import dev.lockstep.block.graph.Graph;
-import dev.lockstep.block.open.Opened;
-import dev.lockstep.block.open.Options;
-import dev.lockstep.block.open.Registry;
-import dev.lockstep.image.ImageText;
-import dev.lockstep.image.KeyValues;
-import dev.lockstep.nbd.client.NbdOpener;
+import dev.lockstep.block.overlay.BufferStore;
+import dev.lockstep.image.Drivers;
+import dev.lockstep.image.ImageSpec;
+import dev.lockstep.image.OpenImage;
 
 import java.io.IOException;
+import java.nio.file.Path;
 
 /// An open disk.
 final class Disk implements AutoCloseable {
-    private static final Registry DRIVERS = Registry.ofCore().with("nbd", new NbdOpener(_ -> null));
+    /// Where a snapshot's files go unless TMPDIR says otherwise: on a disk, since they may grow.
+    private static final String SNAPSHOT_FOLDER = "/var/tmp";
 
     private final String name;
     private final String driverOptions;
     private final DiskOptions options;
-    private final Graph graph = new Graph();
-    private final Opened opened;
+    private final OpenImage image;
     private final Gate gate;
 
-    private Disk(String name, String driverOptions, DiskOptions options) throws IOException {
+    private Disk(
+            String name, String driverOptions, DiskOptions options, OpenImage image, Gate gate) {
         this.name = name;
         this.driverOptions = driverOptions;
         this.options = options;
-        try {
-            opened = DRIVERS.open(graph, tree(), options.inherited());
-        } catch (IllegalArgumentException e) {
-            throw new BlockException(Kind.INVALID, String.valueOf(e.getMessage()));
-        }
-        gate = graph.connect(opened.root(), options.readOnly());
+        this.image = image;
+        this.gate = gate;
     }
 
     /// Opens one.
@@ -43,30 +37,57 @@ final class Disk implements AutoCloseable {
     /// @param name empty if the driver's options say it all
     /// @param driverOptions `key=value,...`, or empty
     static Disk open(String name, String driverOptions, DiskOptions options) throws IOException {
-        return new Disk(name, driverOptions, options);
-    }
-
-    private Options tree() throws IOException {
         if (options.forceShare() && !options.readOnly()) {
             throw new BlockException(
                     Kind.INVALID, "force-share=on can only be used with read-only images");
         }
-        Options tree =
-                options.imageOptions() ? ImageText.parseOptions(name) : ImageText.parse(name);
-        if (options.format() != null) {
-            tree = tree.with("driver", options.format());
+        OpenImage image;
+        try {
+            image =
+                    OpenImage.open(
+                            spec(name, driverOptions, options),
+                            options.inherited(),
+                            Drivers.all(_ -> null));
+        } catch (IllegalArgumentException e) {
+            throw new BlockException(Kind.INVALID, String.valueOf(e.getMessage()), e);
         }
-        for (var each : KeyValues.parse(driverOptions).values().entrySet()) {
-            tree = tree.with(each.getKey(), each.getValue());
+        boolean done = false;
+        try {
+            image.warnOfGuesses();
+            if (options.snapshot()) {
+                String folder = System.getenv().getOrDefault("TMPDIR", SNAPSHOT_FOLDER);
+                image.snapshot(BufferStore.inFolder(Path.of(folder)));
+            }
+            if (options.writeThrough() && !options.readOnly()) {
+                image.writeThrough();
+            }
+            Disk disk =
+                    new Disk(name, driverOptions, options, image, image.connect(options.readOnly()));
+            done = true;
+            return disk;
+        } finally {
+            if (!done) {
+                image.close();
+            }
         }
-        return tree.find("driver") == null ? tree.with("driver", ImageFormat.RAW.label()) : tree;
     }
 
-    /// The same disk, opened in another way. If that fails, this one is as it was.
+    private static ImageSpec spec(String name, String driverOptions, DiskOptions options) {
+        if (driverOptions.isEmpty()) {
+            return new ImageSpec(name, options.format(), options.imageOptions());
+        }
+        String file = name.isEmpty() ? "" : ",file.filename=" + name.replace(",", ",,");
+        return new ImageSpec(driverOptions + file, null, true);
+    }
+
+    /// The same disk, opened in another way. This one is closed.
     Disk reopen(DiskOptions other, String moreOptions) throws IOException {
-        String all = driverOptions.isEmpty() ? moreOptions : driverOptions + "," + moreOptions;
+        String all =
+                driverOptions.isEmpty() || moreOptions.isEmpty()
+                        ? driverOptions + moreOptions
+                        : driverOptions + "," + moreOptions;
         close();
-        return new Disk(name, all, other);
+        return open(name, all, other);
     }
 
     String name() {
@@ -81,10 +102,17 @@ final class Disk implements AutoCloseable {
         return gate;
     }
 
-    /// Which layer the first bytes of a range are in: a depth of 1 is the disk itself.
+    /// What a range begins with. A depth of 1 is the disk itself, which is all that a format
+    /// without layers has.
     Extent allocation(long offset, long length) throws BlockException {
-        // A raw disk has no layer below it, so all of it is its own.
-        return new Extent(offset, length, Extent.Kind.DATA, 1);
+        if (!isLayered()) {
+            return new Extent(offset, length, Extent.Kind.DATA, 1);
+        }
+        return gate.extents(offset, length).getFirst();
+    }
+
+    private boolean isLayered() {
+        return options.snapshot() || image.image().driver().equals("qcow2");
     }
 
     void resize(long bytes, String preallocation) throws BlockException {
@@ -106,13 +134,6 @@ final class Disk implements AutoCloseable {
 
     @Override
     public void close() throws IOException {
-        try {
-            if (!gate.capabilities().readOnly()) {
-                gate.flush();
-            }
-        } finally {
-            graph.disconnect(gate);
-            opened.close();
-        }
+        image.close();
     }
 }
