@@ -62,7 +62,8 @@ final class Disk implements AutoCloseable {
                 image.writeThrough();
             }
             Disk disk =
-                    new Disk(name, driverOptions, options, image, image.connect(options.readOnly()));
+                    new Disk(
+                            name, driverOptions, options, image, image.connect(options.readOnly()));
             done = true;
             return disk;
         } finally {
