@@ -22,7 +22,7 @@ import java.util.TreeMap;
 /// other changes, each sector has one of the values it had since it last was durable, whatever the
 /// other sectors have; the file's length likewise. What can be left behind at some moment can be
 /// left behind at every later one until the next sync returns, so it is enough to look at the
-/// moments just before one returns, and at the end.
+/// moments just before one returns, and at the end. Each object is asked once.
 public final class CrashStates {
     /// One disk that a crash may leave.
     ///
@@ -91,19 +91,38 @@ public final class CrashStates {
     public long judgeEach(Random random, int most, Judge judge) throws Exception {
         long judged = 0;
         int next = 0;
-        durable.clear();
-        open.clear();
-        List<Sync> moments = new ArrayList<>(recording.syncs());
-        moments.add(new Sync(Long.MAX_VALUE, Long.MAX_VALUE));
-        for (Sync sync : moments) {
-            List<Change> changes = recording.changes();
-            for (; next < changes.size() && changes.get(next).began() < sync.ended(); next++) {
-                open.add(changes.get(next));
-            }
+        for (Sync sync : recording.syncs()) {
+            next = advance(next, sync.ended());
             judged += judgeWindow(random, most, sync.ended() - 1, judge);
             open.removeIf(change -> settle(change, sync.began()));
         }
-        return judged;
+        advance(next, Long.MAX_VALUE);
+        return judged + judgeWindow(random, most, Long.MAX_VALUE, judge);
+    }
+
+    /// One of the disks that a crash at this moment may leave.
+    public byte[] now(Random random) {
+        int next = 0;
+        for (Sync sync : recording.syncs()) {
+            next = advance(next, sync.ended());
+            open.removeIf(change -> settle(change, sync.began()));
+        }
+        advance(next, Long.MAX_VALUE);
+        List<Place> places = places();
+        int[] choice = toss(places, random, random.nextDouble());
+        return state(places, choice, Long.MAX_VALUE).contents();
+    }
+
+    /// Opens the changes, from number `first` on, that began before a moment.
+    ///
+    /// @return the number of the next
+    private int advance(int first, long moment) {
+        int next = first;
+        List<Change> changes = recording.changes();
+        while (next < changes.size() && changes.get(next).began() < moment) {
+            open.add(changes.get(next++));
+        }
+        return next;
     }
 
     /// Makes a change durable if a sync that began then covers it.

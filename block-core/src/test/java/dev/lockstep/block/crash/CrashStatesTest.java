@@ -91,7 +91,7 @@ class CrashStatesTest {
 
     @Test
     void a_raw_disk_keeps_what_was_flushed() throws Exception {
-        assertTrue(judgeRandomHistory(false) > 500);
+        assertTrue(judgeRandomHistory(false) > 200);
     }
 
     @Test
