@@ -35,9 +35,9 @@ public final class Qcow2Device implements BlockDevice {
     /// After this many extents the answer stops short.
     private static final int EXTENTS_MAX = 1024;
 
-    /// How much of the disk one step of a long zero or discard locks, so that others get their
-    /// turn.
-    private static final long STEP_BYTES = 1L << 30;
+    /// How many clusters one step of a long zero or discard locks and changes, so that others get
+    /// their turn: some 128 slices of 4 KiB.
+    private static final long STEP_CLUSTERS = 1 << 16;
 
     /// Requests need not be larger than this to be cheap, however large clusters are.
     private static final int PREFERRED_BYTES_MAX = 64 << 10;
@@ -46,6 +46,7 @@ public final class Qcow2Device implements BlockDevice {
     private final Tables tables;
     private final Image image;
     private final Geometry geometry;
+    private final long stepBytes;
     private final ClusterWriter writer;
     private final ClusterEraser eraser;
     private final RangeLock clusters;
@@ -58,6 +59,7 @@ public final class Qcow2Device implements BlockDevice {
         this.size = size;
         tables = image.tables();
         geometry = tables.geometry();
+        stepBytes = STEP_CLUSTERS << geometry.clusterBits();
         description = "qcow2 image in " + tables.file().description();
         writer = new ClusterWriter(image);
         clusters = new RangeLock(geometry.clusterBytes());
@@ -227,7 +229,7 @@ public final class Qcow2Device implements BlockDevice {
         long end = offset + length;
         eraser.checkZero(offset, length, flags);
         for (long at = offset; at < end; ) {
-            long step = Math.min(end, geometry.clusterStart(at) + STEP_BYTES) - at;
+            long step = Math.min(end, geometry.clusterStart(at) + stepBytes) - at;
             tables.makeRoom();
             Epoch epoch = tables.enter();
             try (Hold _ = clusters.exclusive(at, step)) {
@@ -243,7 +245,7 @@ public final class Qcow2Device implements BlockDevice {
     public void discard(long offset, long length) throws BlockException {
         long end = isEnd(offset + length) ? size : geometry.clusterStart(offset + length);
         for (long at = geometry.clusterEnd(offset); at < end; ) {
-            long step = Math.min(end, at + STEP_BYTES) - at;
+            long step = Math.min(end, at + stepBytes) - at;
             tables.makeRoom();
             Epoch epoch = tables.enter();
             try (Hold _ = clusters.exclusive(at, step)) {
@@ -277,9 +279,9 @@ public final class Qcow2Device implements BlockDevice {
                 Mapping next = tables.mappings().lookup(at, end - at);
                 switch (next) {
                     case Mapping.Data _, Mapping.Compressed _ ->
-                            found.add(Extent.of(at, next.length(), Extent.Kind.DATA));
+                            add(found, new Extent(at, next.length(), Extent.Kind.DATA, 1));
                     case Mapping.Zero _ ->
-                            found.add(new Extent(at, next.length(), Extent.Kind.HOLE, 1));
+                            add(found, new Extent(at, next.length(), Extent.Kind.HOLE, 1));
                     case Mapping.Unallocated _ -> addBacking(found, at, next.length());
                 }
                 at = found.getLast().end();
@@ -293,12 +295,24 @@ public final class Qcow2Device implements BlockDevice {
     private void addBacking(List<Extent> found, long offset, long length) throws BlockException {
         Gate backing = image.backing();
         if (backing == null || offset >= backing.size()) {
-            found.add(Extent.of(offset, length, Extent.Kind.HOLE));
+            add(found, Extent.of(offset, length, Extent.Kind.HOLE));
             return;
         }
         for (Extent below : backing.extents(offset, Math.min(length, backing.size() - offset))) {
             int depth = below.depth() == 0 ? 0 : below.depth() + 1;
-            found.add(new Extent(below.offset(), below.length(), below.kind(), depth));
+            add(found, new Extent(below.offset(), below.length(), below.kind(), depth));
+        }
+    }
+
+    /// Extents that are alike and follow each other become one.
+    private static void add(List<Extent> found, Extent next) {
+        Extent last = found.isEmpty() ? null : found.getLast();
+        if (last != null && last.kind() == next.kind() && last.depth() == next.depth()) {
+            long length = next.end() - last.offset();
+            found.set(
+                    found.size() - 1, new Extent(last.offset(), length, next.kind(), next.depth()));
+        } else {
+            found.add(next);
         }
     }
 

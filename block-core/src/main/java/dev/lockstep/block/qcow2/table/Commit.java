@@ -175,7 +175,7 @@ final class Commit {
         }
     }
 
-    /// Only a hint: if the file refuses, the cluster keeps its space.
+    /// Releases the space of clusters that are about to be free.
     private void discard(HostRange range) throws BlockException {
         for (long cluster = range.cluster(); cluster < range.end(); ) {
             long first = cluster;
@@ -185,7 +185,7 @@ final class Commit {
             long start = first << geometry.clusterBits();
             long end = Math.min(cluster << geometry.clusterBits(), file.size());
             if (start < end) {
-                file.gate().discard(start, end - start);
+                file.release(start, end - start);
             }
             cluster++;
         }

@@ -6,11 +6,16 @@ import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.Zeroes;
 import dev.lockstep.block.graph.Gate;
 
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
 import java.nio.ByteBuffer;
 
 /// The file that an image lies in. Reading past its end gives zeroes, as it does for QEMU, which
 /// leaves the last cluster of a file incomplete; writing there makes it longer.
 public final class HostFile {
+    private static final Logger LOG = LoggerFactory.getLogger(HostFile.class);
+
     /// Files grow in steps, so that few requests wait for it; what is too much is cut off when the
     /// image is closed.
     private static final long GROWTH_BYTES = 16 << 20;
@@ -69,6 +74,16 @@ public final class HostFile {
     /// Writes the buffer if that is possible without blocking.
     public boolean writeNow(long offset, ByteBuffer source) throws BlockException {
         return offset <= file.size() - source.remaining() && file.writeNow(offset, source);
+    }
+
+    /// Says that a range is not needed any more. Only a hint: if the file refuses, the range keeps
+    /// its space.
+    void release(long offset, long length) {
+        try {
+            file.discard(offset, length);
+        } catch (BlockException e) {
+            LOG.debug("{}", e.getMessage());
+        }
     }
 
     /// Makes it at least so long.

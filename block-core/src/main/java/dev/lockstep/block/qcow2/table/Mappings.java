@@ -40,6 +40,10 @@ public final class Mappings {
     private final ArrayDeque<Slice> clock = new ArrayDeque<>();
     private List<HostRange> unmapped = new ArrayList<>();
     private int dirtySlices;
+
+    /// Whether `dirtySlices` is too many; read without the lock.
+    private volatile boolean full;
+
     private volatile AtomicLongArray l1;
 
     /// @param dataElsewhere guest data lies in an external data file, where nothing is counted
@@ -111,12 +115,7 @@ public final class Mappings {
 
     /// Whether so much has changed that it should be committed before there is more.
     public boolean isFull() {
-        lock.lock();
-        try {
-            return dirtySlices > slicesMax / 2;
-        } finally {
-            lock.unlock();
-        }
+        return full;
     }
 
     /// Takes what has changed since it was last taken. Whoever began after this returned finds the
@@ -136,6 +135,7 @@ public final class Mappings {
                 }
             }
             dirtySlices = 0;
+            full = false;
             List<DirtyTables.Table> tables = new ArrayList<>();
             byTable.forEach(
                     (index, parts) ->
@@ -235,6 +235,7 @@ public final class Mappings {
         if (!slice.isDirty()) {
             slice.dirty(true);
             dirtySlices++;
+            full = dirtySlices > slicesMax / 2;
         }
     }
 

@@ -54,6 +54,9 @@ public final class Refcounts {
     private List<HostRange> guarded = List.of();
     private int dirtyBlocks;
 
+    /// Whether `dirtyBlocks` is too many; read without the lock.
+    private volatile boolean full;
+
     /// Every cluster below it is in use, unless a block was never looked at.
     private long firstFree;
 
@@ -180,12 +183,7 @@ public final class Refcounts {
 
     /// Whether more has changed than should be kept in memory.
     public boolean isFull() {
-        lock.lock();
-        try {
-            return dirtyBlocks >= dirtyBlocksMax;
-        } finally {
-            lock.unlock();
-        }
+        return full;
     }
 
     /// What a commit has to write.
@@ -226,6 +224,7 @@ public final class Refcounts {
                         }
                     });
             dirtyBlocks = 0;
+            full = false;
             Map<Integer, Long> entries = new LinkedHashMap<>();
             changedEntries.stream().forEach(number -> entries.put(number, table[number]));
             changedEntries.clear();
@@ -276,6 +275,7 @@ public final class Refcounts {
         if (!cached.dirty) {
             cached.dirty = true;
             dirtyBlocks++;
+            full = dirtyBlocks >= dirtyBlocksMax;
         }
     }
 
