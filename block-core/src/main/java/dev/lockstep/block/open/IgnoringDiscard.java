@@ -4,11 +4,11 @@ import dev.lockstep.block.BlockDevice;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.Capabilities;
 import dev.lockstep.block.Capabilities.Support;
-import dev.lockstep.block.filter.FilterDevice;
+import dev.lockstep.block.filter.ResizableFilter;
 
 /// A device whose space is never released by a discard: `discard=ignore`. Zeroes still may, if
 /// their sender allows it.
-final class IgnoringDiscard extends FilterDevice {
+final class IgnoringDiscard extends ResizableFilter {
     IgnoringDiscard(BlockDevice device) {
         super(device);
     }

@@ -143,7 +143,8 @@ public final class Opened implements AutoCloseable {
             Plan.Known plan, String filename, BlockDevice device, Map<String, Gate> gates)
             throws BlockException {
         String name = plan.name().isEmpty() ? graph.freshName() : plan.name();
-        Node node = new Node(name, plan.driver(), filename, withPolicies(plan, device), gates);
+        Node node =
+                new Node(name, plan.driver(), filename, withPolicies(plan, device), device, gates);
         try {
             graph.add(node);
             return node;

@@ -2,7 +2,7 @@ package dev.lockstep.block.filter.detectzeroes;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.WriteFlag;
-import dev.lockstep.block.filter.FilterDevice;
+import dev.lockstep.block.filter.ResizableFilter;
 import dev.lockstep.block.graph.Gate;
 
 import java.nio.ByteBuffer;
@@ -11,7 +11,7 @@ import java.util.EnumSet;
 import java.util.Set;
 
 /// Turns writes of nothing but zeroes into zeroes.
-public final class DetectZeroesDevice extends FilterDevice {
+public final class DetectZeroesDevice extends ResizableFilter {
     private final boolean mayUnmap;
 
     /// A filter above a device.

@@ -6,25 +6,22 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.WriteFlag;
-import dev.lockstep.block.filter.FilterDevice;
+import dev.lockstep.block.filter.ResizableFilter;
 import dev.lockstep.block.graph.Gate;
-import dev.lockstep.block.graph.Resizable;
 
 import java.nio.ByteBuffer;
 import java.util.Set;
 
 /// A filter over an image that was guessed to be raw: refuses what would make its first sector look
 /// like another format's.
-public final class ProbedDevice extends FilterDevice implements Resizable {
+public final class ProbedDevice extends ResizableFilter {
     /// Taken exclusively by whoever changes the first sector, from its check to its end: two
     /// harmless halves must not meet.
-    private final Gate image;
     private final RangeLock headLock = new RangeLock();
 
     /// A guard over an image.
     public ProbedDevice(Gate child) {
         super(child);
-        image = child;
     }
 
     /// What changes the device.
@@ -63,16 +60,6 @@ public final class ProbedDevice extends FilterDevice implements Resizable {
             return;
         }
         guarded("discard", offset, zeroes(length), () -> child.discard(offset, length));
-    }
-
-    @Override
-    public long remeasure() {
-        return image.remeasure();
-    }
-
-    @Override
-    public void resize(long bytes) throws BlockException {
-        image.resize(bytes);
     }
 
     private void guarded(String operation, long offset, ByteBuffer source, Change change)
