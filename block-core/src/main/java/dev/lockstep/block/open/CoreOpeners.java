@@ -39,7 +39,8 @@ final class CoreOpeners {
                 "null-co", CoreOpeners::nothing,
                 "null-aio", CoreOpeners::nothing,
                 "memory", CoreOpeners::memory,
-                "quorum", CoreOpeners::quorum);
+                "quorum", CoreOpeners::quorum,
+                "qcow2", Qcow2Opener::read);
     }
 
     private static Opener.Opening file(NodeOptions options) throws BlockException {

@@ -90,7 +90,7 @@ public final class Qcow2Device implements BlockDevice {
             boolean readOnly)
             throws BlockException {
         HostFile host = new HostFile(file);
-        Header header = readHeader(host);
+        Header header = header(host);
         if (header.has(Feature.CORRUPT) && !readOnly) {
             throw host.corrupt("it is marked as corrupt, so that it can only be read");
         }
@@ -138,7 +138,14 @@ public final class Qcow2Device implements BlockDevice {
                 options.passDiscardRequest());
     }
 
-    private static Header readHeader(HostFile file) throws BlockException {
+    /// Reads and checks the header of an image.
+    ///
+    /// @throws BlockException with one sentence that names the field that is wrong
+    public static Header header(Gate file) throws BlockException {
+        return header(new HostFile(file));
+    }
+
+    private static Header header(HostFile file) throws BlockException {
         ByteBuffer probe = ByteBuffer.allocate(Header.PROBE_BYTES);
         file.read(0, probe);
         int clusterBytes = Header.clusterBytes(probe.flip(), file.description());
