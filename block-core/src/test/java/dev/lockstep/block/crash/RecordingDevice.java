@@ -22,6 +22,9 @@ import java.util.concurrent.locks.ReentrantLock;
 /// A file in memory that remembers every change and every sync, with the moments between which each
 /// was in progress. Moments are ticks of one clock, which the guest's history shares.
 public final class RecordingDevice implements BlockDevice, Resizable {
+    /// A state is a copy of all of it, so it is kept small.
+    private static final long LENGTH_MAX = 12 << 20;
+
     /// What a disk writes at once or not at all.
     public static final int SECTOR_BYTES = 512;
 
@@ -197,16 +200,29 @@ public final class RecordingDevice implements BlockDevice, Resizable {
 
     @Override
     public void resize(long length) throws BlockException {
-        if (length > 1 << 28) {
-            throw new BlockException(Kind.NO_SPACE, "%d bytes: no memory".formatted(length));
-        }
         long cut = size() - length;
         if (cut > 0) {
             change(length, new byte[(int) cut]);
         }
+        setLength(length, true);
+    }
+
+    @Override
+    public void grow(long length) throws BlockException {
+        setLength(length, false);
+    }
+
+    private void setLength(long length, boolean shorter) throws BlockException {
+        if (length > LENGTH_MAX) {
+            throw new BlockException(
+                    Kind.NO_SPACE, "%s: %d bytes are too many".formatted(description(), length));
+        }
         Change change;
         lock.lock();
         try {
+            if (length == size || (length < size && !shorter)) {
+                return;
+            }
             bytes = Arrays.copyOf(bytes, Math.max(bytes.length, roundedUp((int) length)));
             size = length;
             change = new Change(tick(), 0, 0, new byte[0], length);
