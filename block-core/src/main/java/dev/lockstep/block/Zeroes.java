@@ -10,13 +10,20 @@ public final class Zeroes {
 
     /// Whether every remaining byte is zero. Data is recognised within its first few bytes.
     public static boolean fill(ByteBuffer buffer) {
+        return firstOther(buffer) < 0;
+    }
+
+    /// How many zeroes come before the first other byte, counted from the position, or -1 if there
+    /// is nothing else.
+    public static int firstOther(ByteBuffer buffer) {
         for (int at = buffer.position(); at < buffer.limit(); at += BLOCK.capacity()) {
             int length = Math.min(BLOCK.capacity(), buffer.limit() - at);
-            if (buffer.slice(at, length).mismatch(BLOCK.slice(0, length)) >= 0) {
-                return false;
+            int found = buffer.slice(at, length).mismatch(BLOCK.slice(0, length));
+            if (found >= 0) {
+                return at + found - buffer.position();
             }
         }
-        return true;
+        return -1;
     }
 
     /// Puts zeroes into the rest of a buffer, whose position is at its limit afterwards.

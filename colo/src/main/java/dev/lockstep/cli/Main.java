@@ -1,5 +1,6 @@
 package dev.lockstep.cli;
 
+import dev.lockstep.cli.img.ImgCommand;
 import dev.lockstep.cli.io.IoCommand;
 import dev.lockstep.colo.Release;
 
@@ -39,7 +40,7 @@ public final class Main implements Callable<Integer> {
 
     /// In the order of the help.
     private static final List<String> COMMANDS =
-            List.of("nbd", "info", "copy", "io", "colo", "demo");
+            List.of("nbd", "info", "copy", "img", "io", "colo", "demo");
 
     @Spec
     @SuppressWarnings("NullAway.Init")
@@ -98,6 +99,7 @@ public final class Main implements Callable<Integer> {
             case "nbd" -> new NbdCommand();
             case "info" -> new InfoCommand();
             case "copy" -> new CopyCommand();
+            case "img" -> new ImgCommand();
             case "io" -> new IoCommand();
             case "colo" -> new ColoCommand();
             case "demo" -> new DemoCommand();
@@ -108,9 +110,12 @@ public final class Main implements Callable<Integer> {
     /// Gives every command the options that all have.
     private static void configure(CommandLine commandLine) {
         CommandSpec spec = commandLine.getCommandSpec();
-        // As with QEMU's tools, the last of repeated options counts.
-        commandLine.setOverwrittenOptionsAllowed(
-                spec.userObject() instanceof NbdCommand || spec.userObject() instanceof IoCommand);
+        switch (spec.userObject()) {
+            // As with QEMU's tools, the last of repeated options counts, in subcommands as well.
+            case NbdCommand _, ImgCommand _, IoCommand _ ->
+                    commandLine.setOverwrittenOptionsAllowed(true);
+            default -> {}
+        }
         spec.mixinStandardHelpOptions(true);
         spec.versionProvider(new Version());
         spec.usageMessage()

@@ -74,11 +74,8 @@ public final class Comparison {
                 continue;
             }
             right.read(part.offset(), buffer.clear().limit((int) part.length()));
-            if (!Zeroes.fill(buffer.flip())) {
-                int at = 0;
-                while (buffer.get(at) == 0) {
-                    at++;
-                }
+            int at = Zeroes.firstOther(buffer.flip());
+            if (at >= 0) {
                 differsAt(part.offset() + at);
                 return;
             }

@@ -21,9 +21,14 @@ public final class DeviceCopy {
 
     /// A copy of the first `length` bytes, which [#run] makes once.
     public DeviceCopy(Gate source, Gate target, long length, CopyOptions options) {
+        this(source, Sink.of(target, options), length, options);
+    }
+
+    /// The same to where bytes are treated in another way.
+    public DeviceCopy(Gate source, Sink sink, long length, CopyOptions options) {
         this.source = source;
         this.options = options;
-        sink = Sink.of(target, options);
+        this.sink = sink;
         sparse = new SparseSink(sink, options.allocate() ? 0 : options.sparseBytes());
         walk = new Walk(source, length, options);
     }
@@ -51,14 +56,22 @@ public final class DeviceCopy {
         if (piece == null) {
             return false;
         }
-        if (piece.zero()) {
-            sink.zero(piece.offset(), piece.length());
-        } else {
-            buffer.clear().limit((int) piece.length());
-            source.read(piece.offset(), buffer);
-            sparse.put(piece.offset(), buffer.flip());
+        switch (piece.content()) {
+            case ZERO -> sink.zero(piece.offset(), piece.length());
+            case DATA -> {
+                read(piece, buffer.clear().limit((int) piece.length()));
+                sparse.put(piece.offset(), buffer.flip());
+            }
+            case LEFT_OUT -> {}
         }
         done.add(piece.length());
         return true;
+    }
+
+    /// What is in the page cache is read here, which costs no other thread.
+    private void read(Piece piece, ByteBuffer buffer) throws BlockException {
+        if (!source.readNow(piece.offset(), buffer)) {
+            source.read(piece.offset(), buffer);
+        }
     }
 }

@@ -21,7 +21,9 @@ public interface Sink {
         return new Sink() {
             @Override
             public void write(long offset, ByteBuffer bytes) throws IOException {
-                target.write(offset, bytes, WriteFlag.NONE);
+                if (!target.writeNow(offset, bytes)) {
+                    target.write(offset, bytes, WriteFlag.NONE);
+                }
             }
 
             @Override
@@ -29,6 +31,22 @@ public interface Sink {
                 if (!options.targetIsZero()) {
                     target.zero(offset, length, flags);
                 }
+            }
+        };
+    }
+
+    /// The same with data compressed, in whole units: whoever copies to it has aligned it to them.
+    static Sink compressing(Gate target, CopyOptions options) {
+        Sink plain = of(target, options);
+        return new Sink() {
+            @Override
+            public void write(long offset, ByteBuffer bytes) throws IOException {
+                target.writeCompressed(offset, bytes);
+            }
+
+            @Override
+            public void zero(long offset, long length) throws IOException {
+                plain.zero(offset, length);
             }
         };
     }

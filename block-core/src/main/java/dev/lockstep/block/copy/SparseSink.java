@@ -7,7 +7,7 @@ import java.nio.ByteBuffer;
 
 /// Writes data, and zeroes what is zero in it: runs of blocks, counted from the target's beginning.
 ///
-/// @param blockBytes a power of two, or 0 to write everything
+/// @param blockBytes the blocks' length, or 0 to write everything
 record SparseSink(Sink sink, int blockBytes) {
     /// Puts the buffer's remaining bytes at `offset`.
     void put(long offset, ByteBuffer bytes) throws IOException {
@@ -38,6 +38,6 @@ record SparseSink(Sink sink, int blockBytes) {
     }
 
     private int blockLength(long offset, int rest) {
-        return (int) Math.min(blockBytes - (offset & (blockBytes - 1)), rest);
+        return (int) Math.min(blockBytes - offset % blockBytes, rest);
     }
 }

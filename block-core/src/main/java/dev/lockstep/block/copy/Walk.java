@@ -18,15 +18,29 @@ final class Walk {
     /// The most that is zeroed at once, so that progress is seen and a failure stops a copy soon.
     private static final long ZERO_BYTES_MAX = 1 << 30;
 
+    /// What a stretch has.
+    enum Content {
+        /// It is known to read as zeroes.
+        ZERO,
+        /// Anything. It is no longer than a request.
+        DATA,
+        /// What is not to be copied.
+        LEFT_OUT
+    }
+
     /// A stretch for one worker.
-    ///
-    /// @param zero whether it is known to read as zeroes; otherwise it is no longer than a request
-    record Piece(long offset, long length, boolean zero) {}
+    record Piece(long offset, long length, Content content) {
+        boolean zero() {
+            return content == Content.ZERO;
+        }
+    }
 
     private final Gate source;
     private final long end;
     private final int requestBytes;
+    private final int alignment;
     private final boolean useExtents;
+    private final boolean topLayerOnly;
 
     /// Guards: all that follows.
     private final ReentrantLock lock = new ReentrantLock();
@@ -46,7 +60,9 @@ final class Walk {
         this.position = start;
         this.end = end;
         this.requestBytes = options.requestBytes();
+        this.alignment = options.alignment();
         this.useExtents = options.useExtents();
+        this.topLayerOnly = options.topLayerOnly();
     }
 
     /// The next piece, or null at the end.
@@ -57,16 +73,40 @@ final class Walk {
                 return null;
             }
             Extent extent = current();
-            boolean zero = extent.kind() != Extent.Kind.DATA;
-            // Data is cut at multiples of the request's length, wherever its extent begins.
-            long max = zero ? ZERO_BYTES_MAX : requestBytes - position % requestBytes;
-            long bytes = Math.min(max, extent.end() - position);
-            Piece piece = new Piece(position, bytes, zero);
-            position += bytes;
+            Piece piece = isEmpty(extent) ? empty(extent) : data(extent);
+            position += piece.length();
             return piece;
         } finally {
             lock.unlock();
         }
+    }
+
+    private boolean isEmpty(Extent extent) {
+        boolean empty = extent.kind() != Extent.Kind.DATA || isLeftOut(extent);
+        return empty && alignedEnd(extent) > position;
+    }
+
+    private boolean isLeftOut(Extent extent) {
+        return topLayerOnly && extent.depth() != 1;
+    }
+
+    /// Where what is empty ends for whoever counts in aligned blocks: a block of which only a part
+    /// is empty is data.
+    private long alignedEnd(Extent extent) {
+        return extent.end() >= end ? end : extent.end() & -alignment;
+    }
+
+    private Piece empty(Extent extent) {
+        long bytes = Math.min(ZERO_BYTES_MAX, alignedEnd(extent) - position);
+        return new Piece(
+                position, bytes, isLeftOut(extent) ? Content.LEFT_OUT : Content.ZERO);
+    }
+
+    /// Data is cut at multiples of the request's length, wherever its extent begins.
+    private Piece data(Extent extent) {
+        long alignedEnd = Math.min(end, (extent.end() + alignment - 1) & -alignment);
+        long max = requestBytes - position % requestBytes;
+        return new Piece(position, Math.min(max, alignedEnd - position), Content.DATA);
     }
 
     /// The extent that the position lies in.

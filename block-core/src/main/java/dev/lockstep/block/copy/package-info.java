@@ -9,6 +9,7 @@
 ///
 /// [dev.lockstep.block.copy.DeviceCopy] copies between two gates, and
 /// [dev.lockstep.block.copy.Comparison] reads two and tells where they first differ.
+/// [dev.lockstep.block.copy.ZeroSearch] looks for what is no zero.
 /// [dev.lockstep.block.copy.StreamCopy] copies from and to what has no positions, a pipe, and
 /// therefore in order, one request at a time.
 ///

@@ -123,6 +123,11 @@ public final class FileDevice implements BlockDevice, SharedAlignment, Resizable
         return file.size();
     }
 
+    /// The space that the file takes on its file system, in bytes.
+    public long allocatedBytes() {
+        return closed.get() ? 0 : Posix.stat(file.fd()).allocated();
+    }
+
     @Override
     public Capabilities capabilities() {
         return capabilities;

@@ -139,12 +139,20 @@ final class Posix {
 
     /// What a file is, and how `O_DIRECT` must address it.
     ///
+    /// @param allocated the space that it takes, in bytes
     /// @param directAlignment in bytes, for offsets, lengths and memory; 0 if unknown
     record Stat(
-            boolean regular, boolean block, boolean directory, long length, int directAlignment) {
+            boolean regular,
+            boolean block,
+            boolean directory,
+            long length,
+            long allocated,
+            int directAlignment) {
         private static final int BYTES = 256;
         private static final int MODE = 28;
         private static final int SIZE = 40;
+        private static final int BLOCKS = 48;
+        private static final int BLOCK_BYTES = 512;
         private static final int DIO_MEM_ALIGN = 152;
         private static final int DIO_OFFSET_ALIGN = 156;
 
@@ -159,6 +167,7 @@ final class Posix {
                     type == 0x6000,
                     type == 0x4000,
                     statx.get(JAVA_LONG, SIZE),
+                    statx.get(JAVA_LONG, BLOCKS) * BLOCK_BYTES,
                     alignment);
         }
     }

@@ -41,6 +41,12 @@ public final class ImageName {
         return file.substring(0, file.lastIndexOf('/') + 1) + name;
     }
 
+    /// What a name in an image means that lies in a file: it is relative to the file's folder,
+    /// unless it is absolute.
+    public static String relativeTo(String file, String name) {
+        return isAbsolute(name) ? name : beside(file, name);
+    }
+
     /// The tree of a name, of which somebody says which format it has. All of a raw image is its
     /// file: a node for it would only cost.
     public static Options withFormat(Options tree, String format) {

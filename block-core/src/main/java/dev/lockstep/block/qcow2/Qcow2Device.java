@@ -6,6 +6,7 @@ import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Capabilities;
 import dev.lockstep.block.Capabilities.Support;
 import dev.lockstep.block.Extent;
+import dev.lockstep.block.Located;
 import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.RangeLock.Hold;
 import dev.lockstep.block.WriteFlag;
@@ -31,7 +32,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 ///
 /// A flush makes data and metadata durable. Closing writes the metadata too, so that an image which
 /// was closed has no leaks, but only a flush before makes that durable.
-public final class Qcow2Device implements BlockDevice {
+public final class Qcow2Device implements BlockDevice, Located {
     /// After this many extents the answer stops short.
     private static final int EXTENTS_MAX = 1024;
 
@@ -297,6 +298,19 @@ public final class Qcow2Device implements BlockDevice {
             epoch.leave();
         }
         return found;
+    }
+
+    @Override
+    public Place locate(long offset, long length) throws BlockException {
+        Epoch epoch = tables.enter();
+        try {
+            Mapping found = tables.mappings().lookup(offset, length);
+            long position = found instanceof Mapping.Data at ? at.host() : -1;
+            boolean elsewhere = tables.header().current().has(Feature.EXTERNAL_DATA);
+            return new Place(found.length(), position, elsewhere ? "data-file" : "file");
+        } finally {
+            epoch.leave();
+        }
     }
 
     private void addBacking(List<Extent> found, long offset, long length) throws BlockException {

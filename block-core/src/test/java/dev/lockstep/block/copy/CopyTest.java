@@ -139,10 +139,12 @@ class CopyTest {
         return new CopyOptions(
                 4096 << random.nextInt(8),
                 1 + random.nextInt(8),
-                random.nextBoolean() ? 0 : 512 << random.nextInt(5),
+                random.nextBoolean() ? 0 : 512 * (1 + random.nextInt(16)),
+                512 << random.nextInt(4),
                 random.nextBoolean(),
                 false,
-                random.nextBoolean());
+                random.nextBoolean(),
+                false);
     }
 
     private ByteBuffer bytes(int count) {

@@ -1,0 +1,5 @@
+/// Several devices as one, one after the other.
+@NullMarked
+package dev.lockstep.block.concat;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,115 @@
+package dev.lockstep.cli.img;
+
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.block.concat.Concatenation;
+import dev.lockstep.block.copy.CopyOptions;
+import dev.lockstep.block.copy.DeviceCopy;
+import dev.lockstep.block.graph.Gate;
+import dev.lockstep.image.ImageSpec;
+import dev.lockstep.image.OpenImage;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+
+/// `lockstep img convert`.
+@Command(
+        name = "convert",
+        description = {
+            "Copy an image to another of the same or another format.",
+            "",
+            "What the source says is empty is not read, zeroes are not written, and many requests are"
+                    + " in flight. Several sources become one image, one after the other. The"
+                    + " target is made, or replaced; if that does not succeed, or Ctrl-C ends it,"
+                    + " nothing is left of it."
+        })
+final class ConvertCommand implements Callable<Integer> {
+    @Mixin private ImageArguments image = new ImageArguments();
+
+    @Mixin private TargetArguments target = new TargetArguments();
+
+    @Mixin private CopyArguments copying = new CopyArguments();
+
+    @Option(
+            names = "-T",
+            paramLabel = "CACHE",
+            description = "The sources' cache mode. Default: writeback.")
+    private String sourceCache = "writeback";
+
+    @Option(names = "-p", description = "Show progress in a terminal.")
+    private boolean progress;
+
+    @Option(names = "-q", description = "Print nothing but errors.")
+    private boolean quiet;
+
+    @Option(
+            names = {"-U", "--force-share"},
+            description = "Others may be writing to the sources.")
+    private boolean forceShare;
+
+    @Parameters(
+            arity = "2..*",
+            paramLabel = "FILE",
+            description = "The sources, and last the target.")
+    private List<String> files = List.of();
+
+    @Override
+    public Integer call() throws IOException {
+        List<OpenImage> sources = new ArrayList<>();
+        try {
+            List<Gate> gates = new ArrayList<>();
+            for (String file : files.subList(0, files.size() - 1)) {
+                OpenImage opened = Images.openToRead(image.spec(file), sourceCache, forceShare);
+                sources.add(opened);
+                gates.add(opened.connect(true));
+            }
+            Gate source = gates.size() == 1 ? gates.getFirst() : new Gate(new Concatenation(gates));
+            convert(source, files.getLast());
+        } finally {
+            for (OpenImage opened : sources) {
+                opened.close();
+            }
+        }
+        return 0;
+    }
+
+    private void convert(Gate source, String file) throws IOException {
+        ImageSpec spec = target.spec(file);
+        try (Target made = target.prepare(spec, source.size())) {
+            CopyOptions options =
+                    copying.options(made.gate()).with(made.readsAsZero(), target.hasBacking());
+            if (made.gate().size() < source.size()) {
+                throw new BlockException(
+                        Kind.INVALID,
+                        "%s has %d bytes, fewer than the %d to be copied"
+                                .formatted(file, made.gate().size(), source.size()));
+            }
+            copy(source, made, options);
+            made.keep();
+        }
+    }
+
+    private void copy(Gate source, Target made, CopyOptions options) throws IOException {
+        DeviceCopy copy =
+                new DeviceCopy(source, copying.sink(made.gate(), options), source.size(), options);
+        try (Interruption _ =
+                        Interruption.calls(
+                                () ->
+                                        copy.cancel(
+                                                new BlockException(
+                                                        Kind.GONE, "it was interrupted")));
+                TerminalProgress telling =
+                        TerminalProgress.start(
+                                progress && !quiet, copy::doneBytes, source.size())) {
+            copy.run();
+            telling.complete();
+        }
+    }
+}

@@ -1,0 +1,74 @@
+package dev.lockstep.cli.img;
+
+import org.jspecify.annotations.Nullable;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+import java.io.IOException;
+import java.util.List;
+import java.util.concurrent.Callable;
+
+/// `lockstep img create`.
+@Command(
+        name = "create",
+        description = {
+            "Make an image. A file that is there is replaced.",
+            "",
+            "With a backing file, SIZE may be left out. '-o help' lists a format's options."
+        })
+final class CreateCommand implements Callable<Integer> {
+    @Option(
+            names = "-f",
+            paramLabel = "FMT",
+            description = "The format: qcow2, or raw (the default).")
+    private String format = "raw";
+
+    @Option(
+            names = "-o",
+            paramLabel = "OPTIONS",
+            description = "Options of the format, as in cluster_size=128k,lazy_refcounts=on.")
+    private List<String> options = List.of();
+
+    @Option(
+            names = "-b",
+            paramLabel = "FILE",
+            description = "What the image has where nothing was written to it.")
+    private @Nullable String backing;
+
+    @Option(names = "-F", paramLabel = "FMT", description = "The backing file's format.")
+    private @Nullable String backingFormat;
+
+    @Option(names = "-u", description = "Do not look at the backing file.")
+    private boolean unsafe;
+
+    @Option(names = "-q", description = "Print nothing but errors.")
+    private boolean quiet;
+
+    @Parameters(index = "0", arity = "0..1", paramLabel = "FILE", description = "The image.")
+    private @Nullable String file;
+
+    @Parameters(index = "1", arity = "0..1", paramLabel = "SIZE", description = "Its length.")
+    private @Nullable String size;
+
+    @Override
+    public Integer call() throws IOException {
+        long bytes = size == null ? -1 : Sizes.parse("SIZE", size);
+        NewImage.Request request =
+                new NewImage.Request(format, options, bytes, backing, backingFormat);
+        if (request.isHelp()) {
+            System.out.print(NewImage.help(format));
+            return 0;
+        }
+        if (file == null) {
+            throw new IOException("say which FILE to make");
+        }
+        NewImage image = NewImage.of(request, file, unsafe);
+        if (!quiet) {
+            System.out.println(image.announcement(file));
+        }
+        image.make(file, "writeback");
+        return 0;
+    }
+}

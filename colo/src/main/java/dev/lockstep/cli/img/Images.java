@@ -1,0 +1,86 @@
+package dev.lockstep.cli.img;
+
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.block.file.CacheMode;
+import dev.lockstep.block.graph.Node;
+import dev.lockstep.block.open.Inherited;
+import dev.lockstep.block.open.Inherited.DetectZeroes;
+import dev.lockstep.block.open.Registry;
+import dev.lockstep.image.Drivers;
+import dev.lockstep.image.ImageSpec;
+import dev.lockstep.image.OpenImage;
+
+import java.util.Locale;
+import java.util.Set;
+
+/// Opens images, for all commands.
+final class Images {
+    private static final Set<String> FORMATS = Set.of("qcow2");
+
+    private Images() {}
+
+    static Registry drivers() {
+        return Drivers.all(_ -> null);
+    }
+
+    /// For reading.
+    ///
+    /// @param forceShare others may be writing to it
+    static OpenImage openToRead(ImageSpec spec, String cache, boolean forceShare)
+            throws BlockException {
+        return open(spec, inherited(true, cache, forceShare));
+    }
+
+    /// For writing.
+    static OpenImage openToWrite(ImageSpec spec, String cache) throws BlockException {
+        OpenImage image = open(spec, inherited(false, cache, false));
+        if (isWriteThrough(cache)) {
+            image.writeThrough();
+        }
+        return image;
+    }
+
+    private static OpenImage open(ImageSpec spec, Inherited inherited) throws BlockException {
+        try {
+            return OpenImage.open(spec, inherited, drivers());
+        } catch (IllegalArgumentException e) {
+            throw new BlockException(Kind.INVALID, String.valueOf(e.getMessage()), e);
+        }
+    }
+
+    static Inherited inherited(boolean readOnly, String cache, boolean forceShare)
+            throws BlockException {
+        CacheMode mode = cacheMode(cache);
+        return new Inherited(
+                readOnly,
+                mode == CacheMode.NONE || mode == CacheMode.DIRECTSYNC,
+                mode == CacheMode.UNSAFE,
+                forceShare,
+                true,
+                DetectZeroes.OFF);
+    }
+
+    private static boolean isWriteThrough(String cache) throws BlockException {
+        CacheMode mode = cacheMode(cache);
+        return mode == CacheMode.WRITETHROUGH || mode == CacheMode.DIRECTSYNC;
+    }
+
+    private static CacheMode cacheMode(String text) throws BlockException {
+        for (CacheMode mode : CacheMode.values()) {
+            if (mode.name().toLowerCase(Locale.ROOT).equals(text)) {
+                return mode;
+            }
+        }
+        throw new BlockException(
+                Kind.INVALID,
+                "there is no cache mode '%s': write writeback, none, writethrough, directsync or"
+                        .formatted(text)
+                        + " unsafe");
+    }
+
+    /// The name of an open image's format: what is no format is a raw disk.
+    static String format(Node image) {
+        return FORMATS.contains(image.driver()) ? image.driver() : "raw";
+    }
+}

@@ -1,0 +1,86 @@
+package dev.lockstep.cli.img;
+
+import com.fasterxml.jackson.databind.node.ArrayNode;
+
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.image.ImageSpec;
+import dev.lockstep.qmp.Json;
+
+import org.jspecify.annotations.Nullable;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
+
+/// `lockstep img info`.
+@Command(
+        name = "info",
+        description = {
+            "Tell what an image is: its format, its length, the space it takes, its backing file and"
+                    + " its snapshots.",
+            "",
+            "Only the image's header is looked at, so that it works without the backing file."
+        })
+final class InfoCommand implements Callable<Integer> {
+    /// Longer chains exist only in hostile images: no file can be opened so often.
+    private static final int CHAIN_MAX = 1024;
+
+    @Mixin private ImageArguments image = new ImageArguments();
+
+    @Option(names = "--output", paramLabel = "FORM", description = "human (the default) or json.")
+    private OutputForm output = OutputForm.HUMAN;
+
+    @Option(names = "--backing-chain", description = "Tell of the images below it as well.")
+    private boolean chain;
+
+    @Option(
+            names = {"-U", "--force-share"},
+            description = "Others may be writing to the image.")
+    private boolean forceShare;
+
+    @Parameters(index = "0", paramLabel = "FILE", description = "The image.")
+    @SuppressWarnings("NullAway.Init")
+    private String file;
+
+    @Override
+    public Integer call() throws IOException {
+        List<ImageFacts> images = images();
+        if (output == OutputForm.HUMAN) {
+            System.out.print(
+                    images.stream().map(ImageFacts::text).collect(Collectors.joining("\n")));
+        } else if (chain) {
+            ArrayNode list = Json.array();
+            images.forEach(each -> list.add(each.json()));
+            System.out.print(JsonOutput.of(list));
+        } else {
+            System.out.print(JsonOutput.of(images.getFirst().json()));
+        }
+        return 0;
+    }
+
+    private List<ImageFacts> images() throws BlockException {
+        List<ImageFacts> images = new ArrayList<>();
+        List<String> names = new ArrayList<>();
+        @Nullable ImageSpec next = image.spec(file);
+        do {
+            if (names.contains(next.text()) || images.size() == CHAIN_MAX) {
+                throw new BlockException(
+                        Kind.INVALID,
+                        "the backing files of %s lead back to %s".formatted(file, next.text()));
+            }
+            ImageFacts facts = ImageFacts.of(next, forceShare);
+            images.add(facts);
+            names.add(next.text());
+            next = chain ? facts.backing() : null;
+        } while (next != null);
+        return images;
+    }
+}

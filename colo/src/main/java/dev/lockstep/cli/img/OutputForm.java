@@ -1,0 +1,9 @@
+package dev.lockstep.cli.img;
+
+/// How facts are printed.
+enum OutputForm {
+    /// For people.
+    HUMAN,
+    /// For programs.
+    JSON
+}

@@ -1,0 +1,90 @@
+package dev.lockstep.cli.img;
+
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.block.graph.Gate;
+import dev.lockstep.image.OpenImage;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+import java.io.IOException;
+import java.util.concurrent.Callable;
+
+/// `lockstep img resize`.
+@Command(
+        name = "resize",
+        description = {
+            "Make an image longer, by bytes that read as zeroes, or with --shrink shorter.",
+            "",
+            "SIZE is a length, or a difference with + or - before it. (A difference with - comes"
+                    + " after --, since it looks like an option.)"
+        })
+final class ResizeCommand implements Callable<Integer> {
+    private static final long SECTOR_BYTES = 512;
+
+    @Mixin private ImageArguments image = new ImageArguments();
+
+    @Option(names = "--shrink", description = "Agree to lose what lies beyond the new end.")
+    private boolean shrink;
+
+    @Option(names = "-q", description = "Print nothing but errors.")
+    private boolean quiet;
+
+    @Option(
+            names = "--preallocation",
+            paramLabel = "MODE",
+            description = "What becomes of the new space: off (the default).")
+    private String preallocation = "off";
+
+    @Parameters(index = "0", paramLabel = "FILE", description = "The image.")
+    @SuppressWarnings("NullAway.Init")
+    private String file;
+
+    @Parameters(index = "1", paramLabel = "SIZE", description = "Its new length.")
+    @SuppressWarnings("NullAway.Init")
+    private String size;
+
+    @Override
+    public Integer call() throws IOException {
+        if (!preallocation.equals("off")) {
+            throw new BlockException(
+                    Kind.UNSUPPORTED,
+                    "--preallocation=%s is not supported when an image grows: write off"
+                            .formatted(preallocation));
+        }
+        try (OpenImage opened = Images.openToWrite(image.spec(file), "writeback")) {
+            opened.warnOfGuesses();
+            Gate gate = opened.connect(false);
+            long bytes = target(gate.size());
+            if (bytes < gate.size() && !shrink) {
+                throw new BlockException(
+                        Kind.INVALID,
+                        "%s has %d bytes and would lose what is beyond %d: say --shrink to agree"
+                                .formatted(file, gate.size(), bytes));
+            }
+            gate.resize(bytes);
+        }
+        if (!quiet) {
+            System.out.println("Image resized.");
+        }
+        return 0;
+    }
+
+    /// The new length, in whole sectors.
+    private long target(long before) throws BlockException {
+        boolean relative = size.startsWith("+") || size.startsWith("-");
+        long bytes = Sizes.parse("SIZE", relative ? size.substring(1) : size);
+        long result = bytes;
+        if (relative) {
+            result = size.startsWith("+") ? before + bytes : before - bytes;
+        }
+        if (result <= 0 || result > Long.MAX_VALUE - SECTOR_BYTES) {
+            throw new BlockException(
+                    Kind.INVALID, "SIZE '%s' leaves no image of that length".formatted(size));
+        }
+        return (result + SECTOR_BYTES - 1) & -SECTOR_BYTES;
+    }
+}
