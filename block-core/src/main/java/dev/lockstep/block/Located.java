@@ -1,6 +1,7 @@
 package dev.lockstep.block;
 
-/// A device whose bytes lie in a child as they are, so that it can tell where: an image in its file.
+/// A device whose bytes lie in a child as they are, so that it can tell where: an image in its
+/// file.
 public interface Located {
     /// Where a stretch lies.
     ///

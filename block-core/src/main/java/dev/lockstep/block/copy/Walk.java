@@ -98,8 +98,7 @@ final class Walk {
 
     private Piece empty(Extent extent) {
         long bytes = Math.min(ZERO_BYTES_MAX, alignedEnd(extent) - position);
-        return new Piece(
-                position, bytes, isLeftOut(extent) ? Content.LEFT_OUT : Content.ZERO);
+        return new Piece(position, bytes, isLeftOut(extent) ? Content.LEFT_OUT : Content.ZERO);
     }
 
     /// Data is cut at multiples of the request's length, wherever its extent begins.

@@ -49,15 +49,13 @@ final class CompareCommand implements Callable<Integer> {
             description = "The second image's format. Default: found out by looking.")
     private @Nullable String secondFormat;
 
-    @Option(
-            names = "-T",
-            paramLabel = "CACHE",
-            description = "The cache mode. Default: writeback.")
+    @Option(names = "-T", paramLabel = "CACHE", description = "The cache mode. Default: writeback.")
     private String cache = "writeback";
 
     @Option(
             names = "-s",
-            description = "Lengths must be the same too, and what is allocated in one only differs.")
+            description =
+                    "Lengths must be the same too, and what is allocated in one only differs.")
     private boolean strict;
 
     @Option(names = "-p", description = "Show progress in a terminal.")

@@ -36,8 +36,7 @@ record Holder(String format, String filename, Opened opened, Graph graph, Gate g
         Options held = formatted && tree.find("file") instanceof Options file ? file : tree;
         Graph graph = new Graph();
         Opened opened =
-                Images.drivers()
-                        .open(graph, held, Images.inherited(true, "writeback", forceShare));
+                Images.drivers().open(graph, held, Images.inherited(true, "writeback", forceShare));
         Gate gate = graph.connect(opened.root(), true);
         Holder holder = new Holder(driver, opened.root().filename(), opened, graph, gate);
         if (!driver.isEmpty()) {

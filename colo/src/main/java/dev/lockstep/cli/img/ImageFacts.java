@@ -107,10 +107,7 @@ record ImageFacts(
         line(text, "image", name);
         line(text, "file format", format);
         line(text, "virtual size", "%s (%d bytes)".formatted(Sizes.human(bytes), bytes));
-        line(
-                text,
-                "disk size",
-                allocatedBytes < 0 ? "unavailable" : Sizes.human(allocatedBytes));
+        line(text, "disk size", allocatedBytes < 0 ? "unavailable" : Sizes.human(allocatedBytes));
         if (isDirty()) {
             line(text, "cleanly shut down", "no");
         }

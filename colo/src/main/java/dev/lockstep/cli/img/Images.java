@@ -75,7 +75,7 @@ final class Images {
         throw new BlockException(
                 Kind.INVALID,
                 "there is no cache mode '%s': write writeback, none, writethrough, directsync or"
-                        .formatted(text)
+                                .formatted(text)
                         + " unsafe");
     }
 

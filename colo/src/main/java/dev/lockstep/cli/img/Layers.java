@@ -50,8 +50,7 @@ record Layers(List<Node> nodes) {
             return new Owner(extent.depth() - 1, true);
         }
         int index = 0;
-        while (index + 1 < nodes.size()
-                && nodes.get(index + 1).device().size() > extent.offset()) {
+        while (index + 1 < nodes.size() && nodes.get(index + 1).device().size() > extent.offset()) {
             index++;
         }
         return new Owner(index, isRaw(index));

@@ -72,8 +72,7 @@ record NewQcow2(CreateOptions options, @Nullable String compat) implements NewIm
                                 : CompressionType.DEFLATE,
                         options.textOrNull("data_file"),
                         options.truth("data_file_raw", false),
-                        options.choice(
-                                "preallocation", Preallocation.class, Preallocation.OFF));
+                        options.choice("preallocation", Preallocation.class, Preallocation.OFF));
         options.finish();
         return new NewQcow2(complete(options, wanted, file, unsafe), compat);
     }
@@ -180,7 +179,8 @@ record NewQcow2(CreateOptions options, @Nullable String compat) implements NewIm
                 Qcow2Creator.create(gate, null, options);
                 return;
             }
-            try (OpenImage data = NewImage.openHolder(ImageName.relativeTo(file, dataFile), cache)) {
+            try (OpenImage data =
+                    NewImage.openHolder(ImageName.relativeTo(file, dataFile), cache)) {
                 Gate dataGate = data.connect(false);
                 dataGate.resize(0);
                 Qcow2Creator.create(gate, dataGate, options);

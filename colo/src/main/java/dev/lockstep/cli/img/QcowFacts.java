@@ -45,8 +45,7 @@ record QcowFacts(Header header, List<SnapshotEntry> snapshots, List<BitmapEntry>
         for (long length = SNAPSHOT_TABLE_BYTES_FIRST; header.snapshotCount() > 0; length *= 2) {
             long there = Math.min(length, file.size() - start);
             ByteBuffer table = bytes(file, start, Math.max(0, there));
-            List<SnapshotEntry> found =
-                    SnapshotEntry.parseTable(table, header, file.description());
+            List<SnapshotEntry> found = SnapshotEntry.parseTable(table, header, file.description());
             if (found != null) {
                 return found;
             }

@@ -20,14 +20,7 @@ final class SnapshotTable {
 
     static String of(List<SnapshotEntry> snapshots) {
         StringBuilder text = new StringBuilder("Snapshot list:\n");
-        text.append(
-                row(
-                        "ID",
-                        "TAG",
-                        "VM SIZE",
-                        "DATE",
-                        "VM CLOCK",
-                        "ICOUNT"));
+        text.append(row("ID", "TAG", "VM SIZE", "DATE", "VM CLOCK", "ICOUNT"));
         for (SnapshotEntry each : snapshots) {
             text.append(
                     row(

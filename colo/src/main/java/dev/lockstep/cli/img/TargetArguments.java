@@ -84,8 +84,7 @@ final class TargetArguments {
         }
         NewImage image =
                 NewImage.of(
-                        new NewImage.Request(
-                                formatName(), options, bytes, backing, backingFormat),
+                        new NewImage.Request(formatName(), options, bytes, backing, backingFormat),
                         spec.text(),
                         false);
         return Target.make(image, spec, cache, backing == null);

@@ -7,7 +7,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.LongSupplier;
 
-/// Tells people how far a command is, `    (12.34/100%)` over and over on one line. In a pipe it says
+/// Tells people how far a command is, ` (12.34/100%)` over and over on one line. In a pipe it says
 /// nothing.
 final class TerminalProgress implements AutoCloseable {
     private static final int PERIOD_MILLIS = 200;
