@@ -71,23 +71,18 @@ public final class CompressedClusters {
     public interface Store {
         /// Does it.
         ///
-        /// @param stored the compressed bytes, fewer than a cluster, or the cluster itself
-        /// @param compressed which of them it is
-        void store(ByteBuffer stored, boolean compressed) throws BlockException;
+        /// @param stored fewer than a cluster, or null if it does not shrink
+        void store(@Nullable ByteBuffer stored) throws BlockException;
     }
 
-    /// Compresses a cluster and hands on what came of it: the cluster itself if it does not shrink.
-    /// A source that is shorter than a cluster is filled up with zeroes.
+    /// Compresses a cluster and hands on what came of it. A source that is shorter than a cluster is
+    /// filled up with zeroes.
     public void compress(ByteBuffer source, Store store) throws BlockException {
         scratch.use(
                 buffer -> {
                     ByteBuffer cluster = whole(source, buffer.slice(0, clusterBytes));
                     ByteBuffer stored = buffer.slice(clusterBytes, clusterBytes - 1);
-                    if (codec.compress(cluster.slice(), stored)) {
-                        store.store(stored.flip(), true);
-                    } else {
-                        store.store(cluster, false);
-                    }
+                    store.store(codec.compress(cluster, stored) ? stored.flip() : null);
                     return true;
                 });
     }
