@@ -3,6 +3,7 @@ package dev.lockstep.block.open;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.file.FileDevice;
 import dev.lockstep.block.file.FileOptions;
+import dev.lockstep.block.filter.compress.CompressDevice;
 import dev.lockstep.block.memory.MemoryDevice;
 import dev.lockstep.block.memory.NullDevice;
 import dev.lockstep.block.quorum.QuorumChild;
@@ -39,6 +40,7 @@ final class CoreOpeners {
                 "null-co", CoreOpeners::nothing,
                 "null-aio", CoreOpeners::nothing,
                 "memory", CoreOpeners::memory,
+                "compress", CoreOpeners::compress,
                 "quorum", CoreOpeners::quorum,
                 "qcow2", Qcow2Opener::read);
     }
@@ -123,6 +125,11 @@ final class CoreOpeners {
                     "'%s' is more than %d".formatted(options.whole("size"), MemoryDevice.SIZE_MAX));
         }
         return () -> new MemoryDevice(size);
+    }
+
+    private static Opener.Opening compress(NodeOptions options) throws BlockException {
+        Edge file = options.child("file");
+        return () -> new CompressDevice(file.gate());
     }
 
     private static Opener.Opening quorum(NodeOptions options) throws BlockException {
