@@ -29,6 +29,29 @@ final class ClusterEraser {
         hasZero = image.tables().header().current().version() >= 3;
     }
 
+    /// The external data file is zeroed, if it is a raw image. The mappings can stay: what they say
+    /// is data is zero there, and the rest reads as zeroes as it did before.
+    ///
+    /// @return whether it is
+    boolean zeroRaw(long offset, long length, Set<WriteFlag> flags) throws BlockException {
+        if (!image.rawData()) {
+            return false;
+        }
+        image.data().zero(offset, length, flags);
+        return true;
+    }
+
+    /// Like [#zeroRaw] for a discard.
+    boolean discardRaw(long offset, long length) throws BlockException {
+        if (!image.rawData()) {
+            return false;
+        }
+        if (image.releasesData()) {
+            image.data().release(offset, length);
+        }
+        return true;
+    }
+
     /// @throws BlockException with `UNSUPPORTED` if [#zero] would have to write zeroes
     void checkZero(long offset, long length, Set<WriteFlag> flags) throws BlockException {
         if (!hasZero
@@ -67,7 +90,7 @@ final class ClusterEraser {
                     at == geometry.clusterStart(at)
                             && (next == at + geometry.clusterBytes() || (toEnd && next == last));
             if (whole) {
-                mappings.set(at, zeroed(before, unmap));
+                set(at, before, zeroed(before, unmap));
             } else if (before.isCompressed()) {
                 writeZeroes(at, next, writer);
             } else {
@@ -87,12 +110,17 @@ final class ClusterEraser {
                 continue;
             }
             boolean behind = image.backingBytes() > at;
-            if (!behind) {
-                mappings.set(at, Entry.NONE);
-            } else if (hasZero) {
-                mappings.set(at, Entry.ZERO);
+            if (!behind || hasZero) {
+                set(at, mappings.entry(at), behind ? Entry.ZERO : Entry.NONE);
             }
             at = geometry.clusterStart(at) + geometry.clusterBytes();
+        }
+    }
+
+    private void set(long cluster, Entry before, Entry after) throws BlockException {
+        mappings.set(cluster, after);
+        if (image.releasesData() && before.isOwned() && !after.isOwned()) {
+            image.data().release(cluster, geometry.clusterBytes());
         }
     }
 

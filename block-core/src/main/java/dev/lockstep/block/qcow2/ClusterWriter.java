@@ -3,14 +3,13 @@ package dev.lockstep.block.qcow2;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.CopyBuffers;
 import dev.lockstep.block.Zeroes;
-import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.L2Entry;
 import dev.lockstep.block.qcow2.table.Entry;
 import dev.lockstep.block.qcow2.table.HostRange;
 import dev.lockstep.block.qcow2.table.Mapping;
 import dev.lockstep.block.qcow2.table.Mappings;
-import dev.lockstep.block.qcow2.table.Refcounts.Allocated;
+import dev.lockstep.block.qcow2.table.Allocated;
 import dev.lockstep.block.qcow2.table.Tables;
 
 import java.nio.ByteBuffer;
@@ -33,7 +32,7 @@ final class ClusterWriter {
         tables = image.tables();
         mappings = tables.mappings();
         geometry = tables.geometry();
-        dataElsewhere = tables.header().current().has(Feature.EXTERNAL_DATA);
+        dataElsewhere = image.dataElsewhere();
     }
 
     /// Writes all of the buffer.

@@ -3,6 +3,8 @@ package dev.lockstep.block.qcow2;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.Zeroes;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.block.qcow2.codec.CompressedClusters;
+import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.table.HostFile;
 import dev.lockstep.block.qcow2.table.Mapping;
 import dev.lockstep.block.qcow2.table.Tables;
@@ -14,8 +16,26 @@ import java.nio.ByteBuffer;
 /// What an open image consists of, and reading it.
 ///
 /// @param data where clusters lie: the image's file, or its external data file
+/// @param releasesData whether what is given up in an external data file is discarded there
+/// @param compressed those of its clusters that are compressed
 /// @param backing what is read where the image has nothing, or null; its length may differ
-record Image(Tables tables, HostFile data, @Nullable Gate backing) {
+record Image(
+        Tables tables,
+        HostFile data,
+        boolean releasesData,
+        CompressedClusters compressed,
+        @Nullable Gate backing) {
+    /// Whether clusters lie in an external data file, each where the guest sees it.
+    boolean dataElsewhere() {
+        return tables.header().current().has(Feature.EXTERNAL_DATA);
+    }
+
+    /// Whether the external data file is a raw image too, which holds at any time what the guest
+    /// sees.
+    boolean rawData() {
+        return dataElsewhere() && tables.header().current().has(Feature.RAW_EXTERNAL);
+    }
+
     /// Fills the buffer from the guest's bytes at `offset` on. Called between entering and leaving.
     void read(long offset, ByteBuffer target) throws BlockException {
         int end = target.limit();
@@ -27,8 +47,8 @@ record Image(Tables tables, HostFile data, @Nullable Gate backing) {
                 case Mapping.Data at -> data.read(at.host(), target);
                 case Mapping.Zero _ -> Zeroes.put(target);
                 case Mapping.Unallocated _ -> readBacking(offset, target);
-                case Mapping.Compressed _ ->
-                        throw tables.file().corrupt("compressed clusters are not read yet");
+                case Mapping.Compressed at ->
+                        compressed.read(at.host(), at.hostBytes(), inCluster(offset), target);
             }
             target.limit(end);
             offset += count;
@@ -52,7 +72,8 @@ record Image(Tables tables, HostFile data, @Nullable Gate backing) {
                         case Mapping.Data at -> data.readNow(at.host(), target);
                         case Mapping.Zero _ -> putZeroes(target);
                         case Mapping.Unallocated _ -> readBackingNow(offset, target);
-                        case Mapping.Compressed _ -> false;
+                        case Mapping.Compressed at ->
+                                compressed.readNow(at.host(), inCluster(offset), target);
                     };
             target.limit(end);
             offset += found.length();
@@ -99,6 +120,10 @@ record Image(Tables tables, HostFile data, @Nullable Gate backing) {
             return putZeroes(target);
         }
         return offset <= backing.size() - target.remaining() && backing.readNow(offset, target);
+    }
+
+    private int inCluster(long offset) {
+        return (int) offset & (tables.geometry().clusterBytes() - 1);
     }
 
     private static boolean putZeroes(ByteBuffer target) {

@@ -5,6 +5,7 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Capabilities;
 import dev.lockstep.block.Capabilities.Support;
+import dev.lockstep.block.CompressedTarget;
 import dev.lockstep.block.Extent;
 import dev.lockstep.block.Located;
 import dev.lockstep.block.RangeLock;
@@ -12,6 +13,8 @@ import dev.lockstep.block.RangeLock.Hold;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.qcow2.Qcow2Options.Caches;
+import dev.lockstep.block.qcow2.codec.ClusterCodec;
+import dev.lockstep.block.qcow2.codec.CompressedClusters;
 import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
@@ -32,7 +35,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 ///
 /// A flush makes data and metadata durable. Closing writes the metadata too, so that an image which
 /// was closed has no leaks, but only a flush before makes that durable.
-public final class Qcow2Device implements BlockDevice, Located {
+public final class Qcow2Device implements BlockDevice, CompressedTarget, Located {
     /// After this many extents the answer stops short.
     private static final int EXTENTS_MAX = 1024;
 
@@ -50,6 +53,7 @@ public final class Qcow2Device implements BlockDevice, Located {
     private final long stepBytes;
     private final ClusterWriter writer;
     private final ClusterEraser eraser;
+    private final CompressedWriter compressor;
     private final RangeLock clusters;
     private final Capabilities capabilities;
     private final AtomicBoolean closed = new AtomicBoolean();
@@ -65,6 +69,7 @@ public final class Qcow2Device implements BlockDevice, Located {
         writer = new ClusterWriter(image);
         clusters = new RangeLock(geometry.clusterBytes());
         eraser = new ClusterEraser(image);
+        compressor = new CompressedWriter(image, clusters);
         capabilities =
                 new Capabilities(
                         readOnly,
@@ -90,7 +95,7 @@ public final class Qcow2Device implements BlockDevice, Located {
             Qcow2Options options,
             boolean readOnly)
             throws BlockException {
-        HostFile host = new HostFile(file);
+        HostFile host = HostFile.ofImage(file);
         Header header = header(host);
         if (header.has(Feature.CORRUPT) && !readOnly) {
             throw host.corrupt("it is marked as corrupt, so that it can only be read");
@@ -105,7 +110,7 @@ public final class Qcow2Device implements BlockDevice, Located {
                                             ? "its data lies in another file: name it as data-file"
                                             : "its data lies in itself: leave data-file out"));
         }
-        HostFile data = dataFile == null ? null : new HostFile(dataFile);
+        HostFile data = dataFile == null ? null : HostFile.ofData(dataFile);
         Tables tables =
                 new Tables(
                         host,
@@ -117,7 +122,21 @@ public final class Qcow2Device implements BlockDevice, Located {
         if (!readOnly) {
             tables.header().update(h -> h.with(h.features().withoutUnknownAutoclear()));
         }
-        Image image = new Image(tables, data == null ? host : data, backing);
+        CompressedClusters compressed =
+                new CompressedClusters(
+                        file,
+                        switch (header.compression()) {
+                            case DEFLATE -> ClusterCodec.deflate();
+                            case ZSTD -> ClusterCodec.zstd();
+                        },
+                        header.geometry().clusterBytes());
+        Image image =
+                new Image(
+                        tables,
+                        data == null ? host : data,
+                        data != null && options.passDiscardRequest(),
+                        compressed,
+                        backing);
         return new Qcow2Device(image, header.size(), readOnly);
     }
 
@@ -218,6 +237,17 @@ public final class Qcow2Device implements BlockDevice, Located {
         }
     }
 
+    /// An external data file has no compressed clusters.
+    @Override
+    public int compressedUnit() {
+        return image.dataElsewhere() ? 0 : geometry.clusterBytes();
+    }
+
+    @Override
+    public void writeCompressed(long offset, ByteBuffer source) throws BlockException {
+        compressor.write(offset, source, (at, cluster) -> write(at, cluster, WriteFlag.NONE));
+    }
+
     @Override
     public boolean writeNow(long offset, ByteBuffer source) throws BlockException {
         Epoch epoch = tables.enter();
@@ -235,6 +265,9 @@ public final class Qcow2Device implements BlockDevice, Located {
     @Override
     public void zero(long offset, long length, Set<WriteFlag> flags) throws BlockException {
         long end = offset + length;
+        if (eraser.zeroRaw(offset, length, flags)) {
+            return;
+        }
         eraser.checkZero(offset, length, flags);
         for (long at = offset; at < end; ) {
             long step = Math.min(end, geometry.clusterStart(at) + stepBytes) - at;
@@ -251,6 +284,9 @@ public final class Qcow2Device implements BlockDevice, Located {
 
     @Override
     public void discard(long offset, long length) throws BlockException {
+        if (eraser.discardRaw(offset, length)) {
+            return;
+        }
         long end = isEnd(offset + length) ? size : geometry.clusterStart(offset + length);
         for (long at = geometry.clusterEnd(offset); at < end; ) {
             long step = Math.min(end, at + stepBytes) - at;

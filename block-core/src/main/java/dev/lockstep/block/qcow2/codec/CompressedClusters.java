@@ -75,8 +75,8 @@ public final class CompressedClusters {
         void store(@Nullable ByteBuffer stored) throws BlockException;
     }
 
-    /// Compresses a cluster and hands on what came of it. A source that is shorter than a cluster is
-    /// filled up with zeroes.
+    /// Compresses a cluster and hands on what came of it. A source that is shorter than a cluster
+    /// is filled up with zeroes.
     public void compress(ByteBuffer source, Store store) throws BlockException {
         scratch.use(
                 buffer -> {

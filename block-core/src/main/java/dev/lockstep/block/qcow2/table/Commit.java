@@ -179,7 +179,7 @@ final class Commit {
     private void discard(HostRange range) throws BlockException {
         for (long cluster = range.cluster(); cluster < range.end(); ) {
             long first = cluster;
-            while (cluster < range.end() && refcounts.get(cluster) == 1) {
+            while (cluster < range.end() && refcounts.isLeaving(cluster)) {
                 cluster++;
             }
             long start = first << geometry.clusterBits();
@@ -217,7 +217,7 @@ final class Commit {
     }
 
     private void writeAllRefcounts() throws BlockException {
-        Refcounts.Changes changes = refcounts.take();
+        RefcountChanges changes = refcounts.take();
         boolean done = false;
         try {
             for (var block : changes.blocks().entrySet()) {
@@ -236,7 +236,7 @@ final class Commit {
         }
     }
 
-    private void writeRefcountTable(Refcounts.Changes changes) throws BlockException {
+    private void writeRefcountTable(RefcountChanges changes) throws BlockException {
         ByteBuffer table = changes.table();
         if (table == null) {
             for (var entry : changes.entries().entrySet()) {

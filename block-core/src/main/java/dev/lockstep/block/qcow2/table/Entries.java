@@ -54,12 +54,14 @@ record Entries(Geometry geometry, boolean dataElsewhere) {
         }
     }
 
-    /// Whether an entry makes no sense.
-    boolean isDamaged(Entry entry) {
-        boolean placeless =
-                (entry.bitmap() & L2Entry.ALL_ALLOCATED) != 0
-                        && entry.host() == 0
-                        && !isElsewhere(entry.word());
+    /// Whether the entry of the guest's cluster at `guest` makes no sense. In an external data file
+    /// each cluster lies where the guest sees it.
+    boolean isDamaged(Entry entry, long guest) {
+        boolean misplaced = isPlaced(entry) && entry.host() != guest;
+        if (dataElsewhere && (misplaced || entry.isCompressed())) {
+            return true;
+        }
+        boolean placeless = (entry.bitmap() & L2Entry.ALL_ALLOCATED) != 0 && !isPlaced(entry);
         return placeless
                 || L2Entry.isDamaged(entry.word(), geometry)
                 || L2Entry.isDamagedBitmap(entry.bitmap());
@@ -91,6 +93,10 @@ record Entries(Geometry geometry, boolean dataElsewhere) {
         int bytes = L2Entry.compressedBytes(word, geometry.clusterBits());
         long first = geometry.cluster(host);
         return new HostRange(first, geometry.cluster(host + bytes - 1) - first + 1);
+    }
+
+    private boolean isPlaced(Entry entry) {
+        return entry.host() != 0 || isElsewhere(entry.word());
     }
 
     private boolean isElsewhere(long word) {

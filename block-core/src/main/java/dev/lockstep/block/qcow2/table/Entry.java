@@ -1,5 +1,6 @@
 package dev.lockstep.block.qcow2.table;
 
+import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.L2Entry;
 
 /// An L2 entry, standard and extended ones alike.
@@ -17,6 +18,14 @@ public record Entry(long word, long bitmap) {
     /// Of a cluster that lies at `host` as a whole, and nowhere else.
     public static Entry data(long host) {
         return new Entry(host | L2Entry.COPIED, L2Entry.ALL_ALLOCATED);
+    }
+
+    /// Of a compressed cluster.
+    ///
+    /// @param host where its bytes begin
+    /// @param bytes how many there are
+    public static Entry compressed(long host, int bytes, Geometry geometry) {
+        return new Entry(L2Entry.compressed(host, bytes, geometry.clusterBits()), 0);
     }
 
     /// Whether the cluster has a place of its own that may be written.

@@ -10,6 +10,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.nio.ByteBuffer;
+import java.util.Set;
 
 /// The file that an image lies in. Reading past its end gives zeroes, as it does for QEMU, which
 /// leaves the last cluster of a file incomplete; writing there makes it longer.
@@ -20,11 +21,24 @@ public final class HostFile {
     /// image is closed.
     private static final long GROWTH_BYTES = 16 << 20;
 
-    private final Gate file;
+    private static final long SECTOR_BYTES = 512;
 
-    /// The file behind a gate.
-    public HostFile(Gate file) {
+    private final Gate file;
+    private final long growthBytes;
+
+    private HostFile(Gate file, long growthBytes) {
         this.file = file;
+        this.growthBytes = growthBytes;
+    }
+
+    /// The file of an image.
+    public static HostFile ofImage(Gate file) {
+        return new HostFile(file, GROWTH_BYTES);
+    }
+
+    /// An external data file, which is not longer than it has to be: it may be a raw image.
+    public static HostFile ofData(Gate file) {
+        return new HostFile(file, SECTOR_BYTES);
     }
 
     /// For people.
@@ -76,14 +90,23 @@ public final class HostFile {
         return offset <= file.size() - source.remaining() && file.writeNow(offset, source);
     }
 
+    /// Makes a range read as zeroes, where it does not lie past the end anyway.
+    public void zero(long offset, long length, Set<WriteFlag> flags) throws BlockException {
+        file.zero(offset, within(offset, length), flags);
+    }
+
     /// Says that a range is not needed any more. Only a hint: if the file refuses, the range keeps
     /// its space.
-    void release(long offset, long length) {
+    public void release(long offset, long length) {
         try {
-            file.discard(offset, length);
+            file.discard(offset, within(offset, length));
         } catch (BlockException e) {
             LOG.debug("{}", e.getMessage());
         }
+    }
+
+    private long within(long offset, long length) {
+        return Math.clamp(file.size() - offset, 0, length);
     }
 
     /// Makes it at least so long.
@@ -92,7 +115,7 @@ public final class HostFile {
             return;
         }
         try {
-            file.grow((bytes + GROWTH_BYTES - 1) & -GROWTH_BYTES);
+            file.grow((bytes + growthBytes - 1) & -growthBytes);
         } catch (BlockException e) {
             if (e.kind() != Kind.NO_SPACE) {
                 throw e;
@@ -133,5 +156,13 @@ public final class HostFile {
                 Kind.CORRUPT,
                 "%s: the image is damaged: %s; 'lockstep img check -r all' may repair it"
                         .formatted(description(), what));
+    }
+
+    /// A failure that says that the image's tables cannot count more.
+    BlockException full() {
+        return new BlockException(
+                Kind.NO_SPACE,
+                "%s: the image cannot have more clusters: convert it to one with larger clusters"
+                        .formatted(description()));
     }
 }

@@ -293,10 +293,11 @@ public final class Mappings {
 
     private Entry entryOf(Slice slice, long offset) throws BlockException {
         Entry entry = entries.get(slice, wordIndex(offset));
-        if (entries.isDamaged(entry)) {
+        long cluster = geometry.clusterStart(offset);
+        if (entries.isDamaged(entry, cluster)) {
             throw file.corrupt(
                     "the L2 entry of the guest's cluster at 0x%x is 0x%x"
-                            .formatted(geometry.clusterStart(offset), entry.word()));
+                            .formatted(cluster, entry.word()));
         }
         return entry;
     }

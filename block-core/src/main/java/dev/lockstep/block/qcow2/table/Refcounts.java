@@ -44,7 +44,7 @@ public final class Refcounts {
     private final int dirtyBlocksMax;
 
     /// In the order of their last use.
-    private final Map<Integer, Cached> blocks = new LinkedHashMap<>(16, 0.75f, true);
+    private final Map<Integer, CachedBlock> blocks = new LinkedHashMap<>(16, 0.75f, true);
 
     private long[] table;
     private long tableOffset;
@@ -57,6 +57,9 @@ public final class Refcounts {
     /// Whether `dirtyBlocks` is too many; read without the lock.
     private volatile boolean full;
 
+    /// Where the next compressed cluster may begin, in a cluster that is in use; 0 if nowhere.
+    private long packedEnd;
+
     /// Every cluster below it is in use, unless a block was never looked at.
     private long firstFree;
 
@@ -65,24 +68,6 @@ public final class Refcounts {
 
     /// The end of what is in use, as far as it was looked at, in clusters.
     private long usedEnd;
-
-    private static final class Cached {
-        private final RefcountBlock block;
-        private boolean dirty;
-
-        /// A commit that may fail is about to write it.
-        private boolean committing;
-
-        Cached(RefcountBlock block) {
-            this.block = block;
-        }
-    }
-
-    /// Clusters that were allocated.
-    ///
-    /// @param range where; their refcounts are 1
-    /// @param zero whether they are known to read as zeroes
-    public record Allocated(HostRange range, boolean zero) {}
 
     /// Reads the refcount table.
     ///
@@ -129,6 +114,36 @@ public final class Refcounts {
         }
     }
 
+    /// Finds room for the bytes of a compressed cluster: behind those of the one before, where they
+    /// fit or can go on in the next cluster. Each cluster that they touch counts them once.
+    ///
+    /// @return where they begin
+    /// @throws BlockException with `NO_SPACE` if there is no room
+    public long allocateBytes(int bytes) throws BlockException {
+        lock.lock();
+        try {
+            long start = packedEnd;
+            long left = -start & (geometry.clusterBytes() - 1);
+            boolean shares = left > 0 && get(geometry.cluster(start)) < geometry.refcountMax();
+            if (!shares || bytes > left) {
+                HostRange fresh = freeRun(1);
+                occupy(fresh);
+                shares &= fresh.cluster() == geometry.cluster(start) + 1;
+                start = shares ? start : fresh.cluster() << geometry.clusterBits();
+            }
+            if (start + bytes > L2Entry.compressedLimit(geometry.clusterBits())) {
+                throw file.full();
+            }
+            if (shares) {
+                addOne(geometry.cluster(start), 1);
+            }
+            packedEnd = start + bytes;
+            return start;
+        } finally {
+            lock.unlock();
+        }
+    }
+
     /// Takes one reference away from each cluster. Nobody uses those any more that have none then.
     public void release(HostRange range) throws BlockException {
         add(range, -1);
@@ -160,11 +175,25 @@ public final class Refcounts {
         }
     }
 
+    /// Whether a cluster has one reference, and will have no other: it is about to be free.
+    boolean isLeaving(long cluster) throws BlockException {
+        lock.lock();
+        try {
+            if (get(cluster) != 1) {
+                return false;
+            }
+            closePacked(cluster);
+            return true;
+        } finally {
+            lock.unlock();
+        }
+    }
+
     /// How often a cluster is referenced.
     public long get(long cluster) throws BlockException {
         lock.lock();
         try {
-            Cached block = block(cluster);
+            CachedBlock block = block(cluster);
             return block == null ? 0 : block.block.get(index(cluster));
         } finally {
             lock.unlock();
@@ -186,31 +215,8 @@ public final class Refcounts {
         return full;
     }
 
-    /// What a commit has to write.
-    ///
-    /// @param blocks the bytes of the blocks that have changed, by where they lie
-    /// @param table the whole table if it has moved, or null
-    /// @param entries the table's entries that are new, if it has not moved
-    public record Changes(
-            Map<Long, ByteBuffer> blocks,
-            long tableOffset,
-            @Nullable ByteBuffer table,
-            Map<Integer, Long> entries,
-            List<HostRange> oldTables) {
-
-        /// Whether nothing has changed.
-        public boolean isEmpty() {
-            return blocks.isEmpty() && !tableChanges();
-        }
-
-        /// Whether the table has to be written, after the blocks are on stable storage.
-        public boolean tableChanges() {
-            return table != null || !entries.isEmpty();
-        }
-    }
-
     /// Takes what has changed since it was last taken.
-    public Changes take() {
+    RefcountChanges take() {
         lock.lock();
         try {
             Map<Long, ByteBuffer> changed = new LinkedHashMap<>();
@@ -228,8 +234,8 @@ public final class Refcounts {
             Map<Integer, Long> entries = new LinkedHashMap<>();
             changedEntries.stream().forEach(number -> entries.put(number, table[number]));
             changedEntries.clear();
-            Changes changes =
-                    new Changes(
+            RefcountChanges changes =
+                    new RefcountChanges(
                             changed,
                             tableOffset,
                             tableMoved ? HostFile.bytes(table) : null,
@@ -244,7 +250,7 @@ public final class Refcounts {
     }
 
     /// Says that what was taken has been written.
-    public void written() {
+    void written() {
         lock.lock();
         try {
             blocks.values().forEach(cached -> cached.committing = false);
@@ -254,10 +260,10 @@ public final class Refcounts {
     }
 
     /// Gives back what could not be written, so that the next commit takes it again.
-    public void putBack(Changes changes) {
+    void putBack(RefcountChanges changes) {
         lock.lock();
         try {
-            for (Cached cached : blocks.values()) {
+            for (CachedBlock cached : blocks.values()) {
                 if (cached.committing) {
                     cached.committing = false;
                     markDirty(cached);
@@ -271,7 +277,7 @@ public final class Refcounts {
         }
     }
 
-    private void markDirty(Cached cached) {
+    private void markDirty(CachedBlock cached) {
         if (!cached.dirty) {
             cached.dirty = true;
             dirtyBlocks++;
@@ -280,7 +286,7 @@ public final class Refcounts {
     }
 
     private void addOne(long cluster, long change) throws BlockException {
-        Cached cached = block(cluster);
+        CachedBlock cached = block(cluster);
         long before = cached == null ? 0 : cached.block.get(index(cluster));
         long after = before + change;
         if (cached == null || after < 0) {
@@ -303,14 +309,19 @@ public final class Refcounts {
         markDirty(cached);
         if (after == 0) {
             firstFree = Math.min(firstFree, cluster);
+            closePacked(cluster);
         }
+    }
+
+    private void closePacked(long cluster) {
+        packedEnd = cluster == geometry.cluster(packedEnd) ? 0 : packedEnd;
     }
 
     /// Some free clusters whose block is there, at most `count`.
     private HostRange freeRun(long count) throws BlockException {
         while (true) {
             int number = blockNumber(firstFree);
-            Cached cached = blockOrNew(number, NOTHING);
+            CachedBlock cached = blockOrNew(number, NOTHING);
             int from = index(firstFree);
             int first = from;
             while (first < perBlock && cached.block.get(first) != 0) {
@@ -339,11 +350,11 @@ public final class Refcounts {
             }
         }
         if (end > 1L << (OFFSET_BITS - geometry.clusterBits())) {
-            throw full();
+            throw file.full();
         }
         file.grow(end << geometry.clusterBits());
         for (long cluster = range.cluster(); cluster < end; cluster++) {
-            Cached cached = Objects.requireNonNull(block(cluster));
+            CachedBlock cached = Objects.requireNonNull(block(cluster));
             cached.block.set(index(cluster), 1);
             markDirty(cached);
         }
@@ -359,14 +370,14 @@ public final class Refcounts {
     private HostRange reserve(long count) throws BlockException {
         long first = firstFree;
         for (long cluster = first; cluster < first + count; cluster++) {
-            Cached cached = block(cluster);
+            CachedBlock cached = block(cluster);
             if (cached != null && cached.block.get(index(cluster)) != 0) {
                 first = cluster + 1;
             }
         }
         HostRange found = new HostRange(first, count);
         for (int number = blockNumber(first); number <= blockNumber(found.end() - 1); number++) {
-            Cached _ = blockOrNew(number, found);
+            CachedBlock _ = blockOrNew(number, found);
         }
         occupy(found);
         return found;
@@ -375,8 +386,8 @@ public final class Refcounts {
     /// The block, which is made if it does not exist.
     ///
     /// @param reserved where it must not lie
-    private Cached blockOrNew(int number, HostRange reserved) throws BlockException {
-        Cached existing = block((long) number * perBlock);
+    private CachedBlock blockOrNew(int number, HostRange reserved) throws BlockException {
+        CachedBlock existing = block((long) number * perBlock);
         if (existing != null) {
             return existing;
         }
@@ -384,21 +395,21 @@ public final class Refcounts {
             growTable(number, reserved);
         }
         // Growing the table may have made it.
-        Cached made = block((long) number * perBlock);
+        CachedBlock made = block((long) number * perBlock);
         return made == null ? makeBlock(number, reserved) : made;
     }
 
     /// A block counts itself, unless all of what it counts is reserved: then it lies behind that.
-    private Cached makeBlock(int number, HostRange reserved) throws BlockException {
-        Cached made =
-                new Cached(
+    private CachedBlock makeBlock(int number, HostRange reserved) throws BlockException {
+        CachedBlock made =
+                new CachedBlock(
                         new RefcountBlock(
                                 new byte[geometry.clusterBytes()], geometry.refcountOrder()));
         long own = (long) number * perBlock;
         boolean inside = own >= reserved.cluster() && own < reserved.end();
         long place = inside ? reserved.end() : own;
         if (blockNumber(place) != number) {
-            Cached holder = blockOrNew(blockNumber(place), reserved);
+            CachedBlock holder = blockOrNew(blockNumber(place), reserved);
             while (holder.block.get(index(place)) != 0) {
                 place++;
                 holder = blockOrNew(blockNumber(place), reserved);
@@ -423,7 +434,7 @@ public final class Refcounts {
         if (clusters * geometry.clusterBytes() > TABLE_BYTES_MAX) {
             clusters = TABLE_BYTES_MAX / geometry.clusterBytes();
             if (number >= clusters * perCluster) {
-                throw full();
+                throw file.full();
             }
         }
         HostRange old =
@@ -440,17 +451,10 @@ public final class Refcounts {
         oldTables.add(old);
     }
 
-    private BlockException full() {
-        return new BlockException(
-                Kind.NO_SPACE,
-                "%s: the image cannot have more clusters: convert it to one with larger clusters"
-                        .formatted(file.description()));
-    }
-
     /// The block that counts a cluster, or null if there is none.
-    private @Nullable Cached block(long cluster) throws BlockException {
+    private @Nullable CachedBlock block(long cluster) throws BlockException {
         int number = blockNumber(cluster);
-        Cached cached = blocks.get(number);
+        CachedBlock cached = blocks.get(number);
         if (cached != null || number >= table.length || table[number] == 0) {
             return cached;
         }
@@ -462,16 +466,16 @@ public final class Refcounts {
         }
         byte[] bytes = new byte[geometry.clusterBytes()];
         file.read(offset, ByteBuffer.wrap(bytes));
-        Cached read = new Cached(new RefcountBlock(bytes, geometry.refcountOrder()));
+        CachedBlock read = new CachedBlock(new RefcountBlock(bytes, geometry.refcountOrder()));
         keep(number, read);
         return read;
     }
 
-    private void keep(int number, Cached cached) {
+    private void keep(int number, CachedBlock cached) {
         if (blocks.size() - dirtyBlocks >= cachedBlocksMax) {
-            Iterator<Cached> oldest = blocks.values().iterator();
+            Iterator<CachedBlock> oldest = blocks.values().iterator();
             while (oldest.hasNext()) {
-                Cached candidate = oldest.next();
+                CachedBlock candidate = oldest.next();
                 if (!candidate.dirty && !candidate.committing) {
                     oldest.remove();
                     break;
@@ -484,7 +488,7 @@ public final class Refcounts {
     private int blockNumber(long cluster) throws BlockException {
         long number = cluster / perBlock;
         if (number >= TABLE_BYTES_MAX / Long.BYTES) {
-            throw full();
+            throw file.full();
         }
         return (int) number;
     }

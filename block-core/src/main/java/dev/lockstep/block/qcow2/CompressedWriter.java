@@ -1,0 +1,85 @@
+package dev.lockstep.block.qcow2;
+
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.RangeLock;
+import dev.lockstep.block.RangeLock.Hold;
+import dev.lockstep.block.qcow2.codec.CompressedClusters;
+import dev.lockstep.block.qcow2.layout.Geometry;
+import dev.lockstep.block.qcow2.table.Entry;
+import dev.lockstep.block.qcow2.table.Epochs.Epoch;
+import dev.lockstep.block.qcow2.table.HostRange;
+import dev.lockstep.block.qcow2.table.Tables;
+
+import java.nio.ByteBuffer;
+
+/// Stores clusters compressed, one behind the other without gaps, so that several share a cluster
+/// of the file. Compressing holds no lock. What was there before is given up like any cluster that
+/// is replaced; QEMU refuses to compress over what is allocated.
+final class CompressedWriter {
+    private final Tables tables;
+    private final Image image;
+    private final Geometry geometry;
+    private final CompressedClusters compressed;
+    private final RangeLock clusters;
+
+    /// Where a cluster goes that does not shrink.
+    @FunctionalInterface
+    interface PlainWrite {
+        /// Writes it as it is.
+        void write(long offset, ByteBuffer source) throws BlockException;
+    }
+
+    CompressedWriter(Image image, RangeLock clusters) {
+        this.image = image;
+        this.clusters = clusters;
+        tables = image.tables();
+        geometry = tables.geometry();
+        compressed = image.compressed();
+    }
+
+    /// Writes whole clusters, the last of which may be short at the end of the disk.
+    void write(long offset, ByteBuffer source, PlainWrite plain) throws BlockException {
+        int end = source.limit();
+        while (source.hasRemaining()) {
+            int length = Math.min(geometry.clusterBytes(), end - source.position());
+            source.limit(source.position() + length);
+            ByteBuffer cluster = source.slice();
+            long at = offset;
+            compressed.compress(
+                    source,
+                    stored -> {
+                        if (stored == null) {
+                            plain.write(at, cluster);
+                        } else {
+                            store(at, stored);
+                        }
+                    });
+            source.limit(end);
+            offset += length;
+        }
+    }
+
+    private void store(long offset, ByteBuffer stored) throws BlockException {
+        int length = stored.remaining();
+        tables.makeRoom();
+        Epoch epoch = tables.enter();
+        try (Hold _ = clusters.exclusive(offset, 1)) {
+            long host = tables.refcounts().allocateBytes(length);
+            boolean done = false;
+            try {
+                compressed.replaced(host);
+                image.data().write(host, stored);
+                tables.mappings().set(offset, Entry.compressed(host, length, geometry));
+                done = true;
+            } finally {
+                if (!done) {
+                    long first = geometry.cluster(host);
+                    long last = geometry.cluster(host + length - 1);
+                    tables.refcounts().release(new HostRange(first, last - first + 1));
+                }
+            }
+        } finally {
+            epoch.leave();
+        }
+    }
+}
