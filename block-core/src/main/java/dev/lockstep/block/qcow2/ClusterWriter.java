@@ -5,11 +5,11 @@ import dev.lockstep.block.CopyBuffers;
 import dev.lockstep.block.Zeroes;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.L2Entry;
+import dev.lockstep.block.qcow2.table.Allocated;
 import dev.lockstep.block.qcow2.table.Entry;
 import dev.lockstep.block.qcow2.table.HostRange;
 import dev.lockstep.block.qcow2.table.Mapping;
 import dev.lockstep.block.qcow2.table.Mappings;
-import dev.lockstep.block.qcow2.table.Allocated;
 import dev.lockstep.block.qcow2.table.Tables;
 
 import java.nio.ByteBuffer;
