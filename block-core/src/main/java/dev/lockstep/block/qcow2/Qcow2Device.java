@@ -162,7 +162,7 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
     ///
     /// @throws BlockException with one sentence that names the field that is wrong
     public static Header header(Gate file) throws BlockException {
-        return header(new HostFile(file));
+        return header(HostFile.ofImage(file));
     }
 
     private static Header header(HostFile file) throws BlockException {

@@ -192,7 +192,8 @@ class CompressedImageTest {
     @Test
     void a_damaged_cluster_is_an_error_and_its_neighbours_are_not() throws Exception {
         int cluster = 1 << 16;
-        byte[] disk = disk(2 * cluster);
+        byte[] disk = new byte[2 * cluster];
+        Arrays.fill(disk, (byte) 7);
         create(options(16, "zlib"), disk.length);
         try (Opened opened = new Opened()) {
             opened.gate.writeCompressed(0, ByteBuffer.wrap(disk));
