@@ -19,7 +19,8 @@ record Layers(List<Node> nodes) {
     ///
     /// @param index of the layer, 0 for the image itself
     /// @param present whether that layer has it; otherwise no layer has, and it reads as zeroes
-    record Owner(int index, boolean present) {}
+    /// @param end up to where that is so
+    record Owner(int index, boolean present, long end) {}
 
     static Layers of(OpenImage image) {
         List<Node> nodes = new ArrayList<>();
@@ -47,13 +48,15 @@ record Layers(List<Node> nodes) {
     /// A raw image has all of its bytes; no hole of it lets a layer below through.
     Owner owner(Extent extent) {
         if (extent.depth() > 0) {
-            return new Owner(extent.depth() - 1, true);
+            return new Owner(extent.depth() - 1, true, extent.end());
         }
         int index = 0;
+        long end = extent.end();
         while (index + 1 < nodes.size() && nodes.get(index + 1).device().size() > extent.offset()) {
             index++;
+            end = Math.min(end, nodes.get(index).device().size());
         }
-        return new Owner(index, isRaw(index));
+        return new Owner(index, isRaw(index), end);
     }
 
     boolean isRaw(int index) {

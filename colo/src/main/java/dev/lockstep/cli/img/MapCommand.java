@@ -75,7 +75,7 @@ final class MapCommand implements Callable<Integer> {
             line.append(
                     "{ \"start\": %d, \"length\": %d, \"depth\": %d, \"present\": %b"
                             .formatted(at, entry.length(), entry.depth(), entry.present()));
-            line.append(", \"zero\": %b, \"data\": %b".formatted(!entry.data(), entry.data()));
+            line.append(", \"zero\": %b, \"data\": %b".formatted(entry.zero(), entry.data()));
             if (entry.position() >= 0) {
                 line.append(", \"offset\": ").append(entry.position());
             }
@@ -90,14 +90,14 @@ final class MapCommand implements Callable<Integer> {
         System.out.println(row("Offset", "Length", "Mapped to", "File"));
         for (long at = from; at < end; ) {
             ImageMap.Entry entry = map.entry(at, end);
-            if (entry.data() && entry.position() < 0) {
+            if (entry.data() && !entry.zero() && entry.position() < 0) {
                 throw new BlockException(
                         Kind.UNSUPPORTED,
                         "what lies at 0x%x is compressed, so that it is in no file as it is: say"
                                         .formatted(at)
                                 + " --output=json");
             }
-            if (entry.data()) {
+            if (entry.data() && !entry.zero()) {
                 System.out.println(
                         row(hex(at), hex(entry.length()), hex(entry.position()), entry.file()));
             }
