@@ -61,7 +61,7 @@ final class CompressedWriter {
 
     private void store(long offset, ByteBuffer stored) throws BlockException {
         int length = stored.remaining();
-        tables.makeRoom();
+        tables.beforeChange();
         Epoch epoch = tables.enter();
         try (Hold _ = clusters.exclusive(offset, 1)) {
             long host = tables.refcounts().allocateBytes(length);

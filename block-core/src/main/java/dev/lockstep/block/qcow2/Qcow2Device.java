@@ -13,6 +13,9 @@ import dev.lockstep.block.RangeLock.Hold;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.qcow2.Qcow2Options.Caches;
+import dev.lockstep.block.qcow2.check.CheckResult;
+import dev.lockstep.block.qcow2.check.Qcow2Checker;
+import dev.lockstep.block.qcow2.check.Repair;
 import dev.lockstep.block.qcow2.codec.ClusterCodec;
 import dev.lockstep.block.qcow2.codec.CompressedClusters;
 import dev.lockstep.block.qcow2.layout.Feature;
@@ -24,11 +27,16 @@ import dev.lockstep.block.qcow2.table.Mapping;
 import dev.lockstep.block.qcow2.table.Tables;
 
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.nio.ByteBuffer;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /// A qcow2 image. See the package's description for how requests go together.
@@ -36,6 +44,8 @@ import java.util.concurrent.atomic.AtomicBoolean;
 /// A flush makes data and metadata durable. Closing writes the metadata too, so that an image which
 /// was closed has no leaks, but only a flush before makes that durable.
 public final class Qcow2Device implements BlockDevice, CompressedTarget, Located {
+    private static final Logger LOG = LoggerFactory.getLogger(Qcow2Device.class);
+
     /// After this many extents the answer stops short.
     private static final int EXTENTS_MAX = 1024;
 
@@ -57,6 +67,7 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
     private final RangeLock clusters;
     private final Capabilities capabilities;
     private final AtomicBoolean closed = new AtomicBoolean();
+    private final CountDownLatch closing = new CountDownLatch(1);
     private volatile long size;
 
     private Qcow2Device(Image image, long size, boolean readOnly) {
@@ -96,10 +107,7 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
             boolean readOnly)
             throws BlockException {
         HostFile host = HostFile.ofImage(file);
-        Header header = header(host);
-        if (header.has(Feature.CORRUPT) && !readOnly) {
-            throw host.corrupt("it is marked as corrupt, so that it can only be read");
-        }
+        Header header = readOnly ? header(host) : soundHeader(host);
         if (header.has(Feature.EXTERNAL_DATA) != (dataFile != null)) {
             throw new BlockException(
                     Kind.INVALID,
@@ -137,7 +145,24 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
                         data != null && options.passDiscardRequest(),
                         compressed,
                         backing);
-        return new Qcow2Device(image, header.size(), readOnly);
+        Qcow2Device device = new Qcow2Device(image, header.size(), readOnly);
+        if (options.cacheCleanInterval().isPositive()) {
+            Thread.ofVirtual()
+                    .name("clean caches of " + device.description)
+                    .start(() -> device.cleanCaches(options.cacheCleanInterval()));
+        }
+        return device;
+    }
+
+    private void cleanCaches(Duration interval) {
+        try {
+            while (!closing.await(interval.toMillis(), TimeUnit.MILLISECONDS)) {
+                tables.dropUnused();
+            }
+        } catch (InterruptedException _) {
+            // Nobody interrupts it; if somebody does, the caches stay as they are.
+            Thread.currentThread().interrupt();
+        }
     }
 
     private static Tables.Settings settings(Header header, Qcow2Options options)
@@ -163,6 +188,24 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
     /// @throws BlockException with one sentence that names the field that is wrong
     public static Header header(Gate file) throws BlockException {
         return header(HostFile.ofImage(file));
+    }
+
+    /// The header of an image that can be written to. One whose refcounts may be wrong, since it
+    /// was not closed, is repaired first.
+    private static Header soundHeader(HostFile file) throws BlockException {
+        Header header = header(file);
+        if (header.has(Feature.CORRUPT)) {
+            throw file.corrupt("it is marked as corrupt, so that it can only be read");
+        }
+        if (!header.has(Feature.DIRTY)) {
+            return header;
+        }
+        LOG.warn("{}: the image was not closed properly: it is repaired", file.description());
+        CheckResult result = Qcow2Checker.check(file.gate(), Repair.ALL, LOG::debug);
+        if (!result.isSound()) {
+            throw file.corrupt("it was not closed properly and could not be repaired");
+        }
+        return header(file);
     }
 
     private static Header header(HostFile file) throws BlockException {
@@ -213,7 +256,7 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
     /// locked.
     @Override
     public void write(long offset, ByteBuffer source, Set<WriteFlag> flags) throws BlockException {
-        tables.makeRoom();
+        tables.beforeChange();
         Epoch epoch = tables.enter();
         try {
             int end = source.limit();
@@ -256,6 +299,7 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
                             instanceof Mapping.Data at
                     && at.writable()
                     && at.length() == source.remaining()
+                    && tables.file().damage() == null
                     && image.data().writeNow(at.host(), source);
         } finally {
             epoch.leave();
@@ -271,7 +315,7 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
         eraser.checkZero(offset, length, flags);
         for (long at = offset; at < end; ) {
             long step = Math.min(end, geometry.clusterStart(at) + stepBytes) - at;
-            tables.makeRoom();
+            tables.beforeChange();
             Epoch epoch = tables.enter();
             try (Hold _ = clusters.exclusive(at, step)) {
                 eraser.zero(at, step, isEnd(at + step), flags, writer);
@@ -290,7 +334,7 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
         long end = isEnd(offset + length) ? size : geometry.clusterStart(offset + length);
         for (long at = geometry.clusterEnd(offset); at < end; ) {
             long step = Math.min(end, at + stepBytes) - at;
-            tables.makeRoom();
+            tables.beforeChange();
             Epoch epoch = tables.enter();
             try (Hold _ = clusters.exclusive(at, step)) {
                 eraser.discard(at, step);
@@ -375,8 +419,11 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
 
     @Override
     public void close() throws BlockException {
-        if (closed.compareAndSet(false, true) && !capabilities.readOnly()) {
-            tables.close();
+        if (closed.compareAndSet(false, true)) {
+            closing.countDown();
+            if (!capabilities.readOnly()) {
+                tables.close();
+            }
         }
     }
 

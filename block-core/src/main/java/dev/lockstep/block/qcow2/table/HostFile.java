@@ -6,6 +6,7 @@ import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.Zeroes;
 import dev.lockstep.block.graph.Gate;
 
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -25,6 +26,7 @@ public final class HostFile {
 
     private final Gate file;
     private final long growthBytes;
+    private volatile @Nullable String damage;
 
     private HostFile(Gate file, long growthBytes) {
         this.file = file;
@@ -49,6 +51,11 @@ public final class HostFile {
     /// Its length in bytes.
     public long size() {
         return file.size();
+    }
+
+    /// What was found to be wrong with the image, or null.
+    public @Nullable String damage() {
+        return damage;
     }
 
     /// The gate itself.
@@ -150,8 +157,9 @@ public final class HostFile {
         return bytes;
     }
 
-    /// A failure that says what is wrong with the image.
+    /// A failure that says what is wrong with the image, which is remembered.
     public BlockException corrupt(String what) {
+        damage = what;
         return new BlockException(
                 Kind.CORRUPT,
                 "%s: the image is damaged: %s; 'lockstep img check -r all' may repair it"

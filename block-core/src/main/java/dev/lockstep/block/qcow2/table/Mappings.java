@@ -1,6 +1,7 @@
 package dev.lockstep.block.qcow2.table;
 
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.L2Entry;
 
@@ -331,14 +332,12 @@ public final class Mappings {
     }
 
     private void load(Slice slice, long offset) throws BlockException {
-        boolean done = false;
-        BlockException failure = file.corrupt("a slice of an L2 table could not be read");
         try {
             long word = l1.get(l1Index(offset));
-            long[] content = new long[sliceWords];
-            if (word != 0 && word != PENDING) {
-                content = read(word, l1Index(offset), (int) (slice.number() % slicesPerTable));
-            }
+            long[] content =
+                    word == 0 || word == PENDING
+                            ? new long[sliceWords]
+                            : read(word, l1Index(offset), (int) (slice.number() % slicesPerTable));
             lock.lock();
             try {
                 slice.load(content);
@@ -347,16 +346,18 @@ public final class Mappings {
             } finally {
                 lock.unlock();
             }
-            done = true;
         } catch (BlockException e) {
-            failure = e;
+            abandon(slice, e);
             throw e;
-        } finally {
-            if (!done) {
-                slices.remove(slice.number(), slice);
-                slice.fail(failure);
-            }
+        } catch (RuntimeException | Error e) {
+            abandon(slice, new BlockException(Kind.IO, "an L2 table could not be read", e));
+            throw e;
         }
+    }
+
+    private void abandon(Slice slice, BlockException cause) {
+        slices.remove(slice.number(), slice);
+        slice.fail(cause);
     }
 
     private long[] read(long l1Word, int index, int sliceInTable) throws BlockException {
@@ -378,6 +379,20 @@ public final class Mappings {
             } else {
                 slices.remove(oldest.number(), oldest);
             }
+        }
+    }
+
+    /// Drops what was not used since this, or a full cache, last went by.
+    void dropUnused() {
+        lock.lock();
+        try {
+            clock.removeIf(
+                    slice ->
+                            !slice.takeUsed()
+                                    && slice.canGo()
+                                    && slices.remove(slice.number(), slice));
+        } finally {
+            lock.unlock();
         }
     }
 

@@ -485,6 +485,16 @@ public final class Refcounts {
         blocks.put(number, cached);
     }
 
+    /// Drops all blocks that need not be written. They are few, and read again when needed.
+    void dropUnused() {
+        lock.lock();
+        try {
+            blocks.values().removeIf(cached -> !cached.dirty && !cached.committing);
+        } finally {
+            lock.unlock();
+        }
+    }
+
     private int blockNumber(long cluster) throws BlockException {
         long number = cluster / perBlock;
         if (number >= TABLE_BYTES_MAX / Long.BYTES) {

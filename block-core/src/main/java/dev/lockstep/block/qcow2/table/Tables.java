@@ -110,12 +110,28 @@ public final class Tables {
         return epochs.enter();
     }
 
-    /// Has changes written if there are more than should wait. Called by requests that have not
-    /// entered yet.
-    public void makeRoom() throws BlockException {
+    /// Lets a request change something: has changes written if there are more than should wait.
+    /// Called by requests that have not entered yet.
+    ///
+    /// @throws BlockException if the image was found to be damaged, which it is marked with: it is
+    ///     not written to any more
+    public void beforeChange() throws BlockException {
+        String damage = file.damage();
+        if (damage != null) {
+            if (header.current().version() >= 3) {
+                header.mark(Feature.CORRUPT, true);
+            }
+            throw file.corrupt(damage);
+        }
         if (mappings.isFull() || refcounts.isFull()) {
             commit();
         }
+    }
+
+    /// Drops from memory what was not used since this was last called.
+    public void dropUnused() {
+        mappings.dropUnused();
+        refcounts.dropUnused();
     }
 
     /// Returns when everything that was changed, and all data that was written before, is on stable
