@@ -186,6 +186,16 @@ class HostileImageTest {
     }
 
     @Test
+    void an_entry_that_points_beyond_the_file_or_between_clusters_is_corrupt() throws Exception {
+        assertCorrupt(patch(L1, 8, (1L << 50) | COPIED));
+        assertCorrupt(patch(L1, 8, (L2 + 512) | COPIED));
+        assertCorrupt(patch(L1, 8, L2 | COPIED | (1L << 60)));
+        assertCorrupt(patch(L2, 8, (1L << 50) | COPIED));
+        assertCorrupt(patch(L2, 8, (DATA + 512) | COPIED));
+        assertCorrupt(patch(L2, 8, DATA | COPIED | (1L << 57)));
+    }
+
+    @Test
     void a_compressed_cluster_beyond_the_end_or_of_noise_is_corrupt() throws Exception {
         assertCorrupt(patch(L2, 8, 1L << 45 | COMPRESSED));
         assertCorrupt(patch(L2, 8, (DATA + 100L) | COMPRESSED));

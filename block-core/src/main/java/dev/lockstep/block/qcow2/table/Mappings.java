@@ -33,6 +33,7 @@ public final class Mappings {
     private final HostFile file;
     private final Geometry geometry;
     private final Entries entries;
+    private final boolean dataElsewhere;
     private final int sliceEntries;
     private final int sliceWords;
     private final int slicesPerTable;
@@ -60,6 +61,7 @@ public final class Mappings {
             int sliceBytes) {
         this.file = file;
         this.geometry = geometry;
+        this.dataElsewhere = dataElsewhere;
         this.entries = new Entries(geometry, dataElsewhere);
         int bytes = Math.min(sliceBytes, geometry.clusterBytes());
         sliceWords = bytes / Long.BYTES;
@@ -288,8 +290,20 @@ public final class Mappings {
         return switch (state) {
             case UNALLOCATED -> new Mapping.Unallocated(alike);
             case ZERO -> new Mapping.Zero(alike, entry.isOwned());
-            case DATA -> new Mapping.Data(alike, host, entry.isOwned());
+            case DATA -> {
+                checkPlace(offset, host);
+                yield new Mapping.Data(alike, host, entry.isOwned());
+            }
         };
+    }
+
+    /// A write there would make the file as long as a damaged entry says.
+    private void checkPlace(long offset, long host) throws BlockException {
+        if (!dataElsewhere && geometry.clusterStart(host) >= file.size()) {
+            throw file.corrupt(
+                    "the guest's cluster at 0x%x lies at 0x%x, beyond the end of the file"
+                            .formatted(geometry.clusterStart(offset), geometry.clusterStart(host)));
+        }
     }
 
     private Entry entryOf(Slice slice, long offset) throws BlockException {
