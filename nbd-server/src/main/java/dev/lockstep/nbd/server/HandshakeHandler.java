@@ -30,6 +30,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.List;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 
 import javax.net.ssl.SSLEngine;
@@ -40,9 +41,6 @@ import javax.net.ssl.SSLEngine;
 final class HandshakeHandler extends ByteToMessageDecoder {
     /// Replies that wait for the client to read them; past this it is not listened to.
     private static final int UNREAD_BYTES_MAX = 256 << 10;
-
-    /// How long a client may take to read the end of its TLS.
-    private static final int FAREWELL_MILLIS = 1000;
 
     /// A server that closes waits so long for an option, in order to say that it does: the time of
     /// a few round trips, since a client that is silent now holds up whoever closes the server.
@@ -211,22 +209,20 @@ final class HandshakeHandler extends ByteToMessageDecoder {
                         context.executor().execute(() -> startTls(context, engine, replies));
                     } catch (IOException e) {
                         connection.refuse("TLS cannot begin: " + e.getMessage());
+                    } catch (RejectedExecutionException _) {
+                        // The server was closed meanwhile, and this connection with it.
                     } catch (RuntimeException e) {
                         connection.drop(e);
                     }
                 });
     }
 
-    private static void startTls(
-            ChannelHandlerContext context, SSLEngine engine, List<Reply> replies) {
+    private void startTls(ChannelHandlerContext context, SSLEngine engine, List<Reply> replies) {
         if (context.isRemoved()) {
             return;
         }
         send(context, replies);
-        SslHandler handler = new SslHandler(engine, Thread::startVirtualThread);
-        handler.setHandshakeTimeoutMillis(0); // ours covers it
-        handler.setCloseNotifyFlushTimeoutMillis(FAREWELL_MILLIS);
-        context.pipeline().addFirst(handler);
+        context.pipeline().addFirst(new TlsHandler(connection, engine));
         context.channel().config().setAutoRead(true);
     }
 

@@ -46,30 +46,26 @@ final class Input {
         if (left == null) {
             return input;
         }
-        carry = null;
         if (isSame(input, last)) {
+            carry = null;
             left.release();
             return input;
         }
-        ByteBuf joined = channel.alloc().directBuffer(left.readableBytes() + input.readableBytes());
-        joined.writeBytes(left).writeBytes(input);
-        left.release();
-        carry = joined;
-        return joined;
+        return left.discardSomeReadBytes().writeBytes(input);
     }
 
     /// Keeps what was not decoded beyond this tick.
     void keep(ByteBuf input) {
         int left = input.readableBytes();
-        if (isSame(input, carry)) {
-            if (left == 0) {
-                drop();
-            }
-        } else if (left > 0) {
+        if (left == 0) {
+            drop();
+            return;
+        }
+        if (!isSame(input, carry)) {
             carry = channel.alloc().directBuffer(left).writeBytes(input);
-            if (left > LoopBuffers.INPUT_BYTES / 2) {
-                channel.config().setAutoRead(false);
-            }
+        }
+        if (left > LoopBuffers.INPUT_BYTES / 2) {
+            channel.config().setAutoRead(false);
         }
     }
 

@@ -26,8 +26,14 @@ final class Receiver implements RecvByteBufAllocator, RecvByteBufAllocator.Exten
     /// Four records of TLS, with room for what their headers take.
     private static final int TLS_BYTES = (64 << 10) + 1024;
 
+    /// Reads of such a buffer in one tick: as many as take the time of a turn to decrypt.
+    private static final int TLS_READS_PER_TICK = 4;
+
     private @Nullable Source source;
+    private @Nullable ChannelConfig config;
     private int bytes = HANDSHAKE_BYTES;
+    private int readsPerTick = 1;
+    private int reads;
     private int attempted;
     private int last;
 
@@ -38,6 +44,7 @@ final class Receiver implements RecvByteBufAllocator, RecvByteBufAllocator.Exten
     /// Whole records of TLS are read, and decrypted elsewhere.
     void useTls() {
         bytes = TLS_BYTES;
+        readsPerTick = TLS_READS_PER_TICK;
     }
 
     @Override
@@ -57,7 +64,9 @@ final class Receiver implements RecvByteBufAllocator, RecvByteBufAllocator.Exten
     }
 
     @Override
-    public void reset(ChannelConfig config) {
+    public void reset(ChannelConfig newConfig) {
+        config = newConfig;
+        reads = 0;
         last = 0;
         attempted = 0;
     }
@@ -68,6 +77,7 @@ final class Receiver implements RecvByteBufAllocator, RecvByteBufAllocator.Exten
     @Override
     public void lastBytesRead(int bytes) {
         last = bytes;
+        reads++;
     }
 
     @Override
@@ -87,8 +97,14 @@ final class Receiver implements RecvByteBufAllocator, RecvByteBufAllocator.Exten
 
     @Override
     public boolean continueReading() {
+        return last > 0 && last == attempted && isWanted();
+    }
+
+    private boolean isWanted() {
         Source current = source;
-        return last > 0 && last == attempted && (current == null || current.wantsMore());
+        return current != null
+                ? current.wantsMore()
+                : reads < readsPerTick && config != null && config.isAutoRead();
     }
 
     @Override

@@ -6,6 +6,7 @@ import java.nio.ByteBuffer;
 
 import javax.net.ssl.SSLEngine;
 import javax.net.ssl.SSLEngineResult;
+import javax.net.ssl.SSLEngineResult.HandshakeStatus;
 import javax.net.ssl.SSLEngineResult.Status;
 import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLParameters;
@@ -14,6 +15,9 @@ import javax.net.ssl.SSLSession;
 /// The JDK's engine with arrays between it and its callers' buffers. Ours are in direct memory,
 /// where the JDK's AES-GCM is slower than in arrays by more than copying to and fro costs. It takes
 /// and gives one record a call.
+///
+/// It does one handshake: the JDK would do as many as the peer begins in TLS 1.2, and each costs
+/// more than asking for it. A change of keys in TLS 1.3 is none.
 final class HeapEngine extends SSLEngine {
     private final SSLEngine engine;
     private final ByteBuffer encrypted;
@@ -23,6 +27,8 @@ final class HeapEngine extends SSLEngine {
     private final ByteBuffer plain;
 
     private final ByteBuffer wrapped;
+
+    private volatile boolean established;
 
     HeapEngine(SSLEngine engine) {
         this.engine = engine;
@@ -47,9 +53,13 @@ final class HeapEngine extends SSLEngine {
                 < Math.min(record, TlsRecord.PLAINTEXT_BYTES_MAX)) {
             return new SSLEngineResult(Status.BUFFER_OVERFLOW, engine.getHandshakeStatus(), 0, 0);
         }
+        if (established && TlsRecord.isHandshake(src)) {
+            throw new SSLException("a second handshake is refused");
+        }
         int count = Math.min(record, src.remaining());
         encrypted.clear().put(0, src, src.position(), count).limit(count);
         SSLEngineResult result = engine.unwrap(encrypted, decrypted.clear());
+        noteEnd(result);
         src.position(src.position() + encrypted.position());
         decrypted.flip();
         for (int i = offset; decrypted.hasRemaining(); i++) {
@@ -70,6 +80,7 @@ final class HeapEngine extends SSLEngine {
         }
         plain.flip();
         SSLEngineResult result = engine.wrap(plain, wrapped.clear());
+        noteEnd(result);
         int left = result.bytesConsumed();
         for (int i = offset; left > 0; i++) {
             int count = Math.min(left, srcs[i].remaining());
@@ -79,6 +90,12 @@ final class HeapEngine extends SSLEngine {
         wrapped.flip();
         TlsRecord.move(wrapped, dst);
         return result;
+    }
+
+    private void noteEnd(SSLEngineResult result) {
+        if (result.getHandshakeStatus() == HandshakeStatus.FINISHED) {
+            established = true;
+        }
     }
 
     @Override
@@ -147,7 +164,7 @@ final class HeapEngine extends SSLEngine {
     }
 
     @Override
-    public SSLEngineResult.HandshakeStatus getHandshakeStatus() {
+    public HandshakeStatus getHandshakeStatus() {
         return engine.getHandshakeStatus();
     }
 

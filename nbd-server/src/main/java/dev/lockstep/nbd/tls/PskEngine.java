@@ -17,6 +17,9 @@ import javax.net.ssl.SSLSession;
 /// Bouncy Castle's protocol in its non-blocking form as an engine of the JDK's kind, for pre-shared
 /// keys. It takes and gives one record a call.
 ///
+/// What a record of the handshake asks for takes about a millisecond of arithmetic, so it is left
+/// to a delegated task, as the JDK's engine does it, and an event loop need not do it itself.
+///
 /// Nothing about it can be configured: what the setters of [SSLEngine] would change is fixed.
 final class PskEngine extends SSLEngine {
     /// Begins the handshake of one end.
@@ -34,6 +37,11 @@ final class PskEngine extends SSLEngine {
     private final byte[] scratch = new byte[TlsRecord.BYTES_MAX];
     private @Nullable TlsProtocol protocol;
     private @Nullable SSLException failure;
+
+    /// What is to be done with the last record of the handshake, until it is done.
+    private @Nullable Runnable task;
+
+    private boolean taskWasTaken;
     private boolean finishedWasTold;
     private boolean outboundClosed;
 
@@ -52,7 +60,7 @@ final class PskEngine extends SSLEngine {
             if (current.isClosed()) {
                 return result(Status.CLOSED, 0, 0);
             }
-            if (current.isHandshaking() && status() == HandshakeStatus.NEED_WRAP) {
+            if (current.isHandshaking() && status() != HandshakeStatus.NEED_UNWRAP) {
                 return result(Status.OK, 0, 0);
             }
             int record = TlsRecord.bytes(src);
@@ -66,21 +74,41 @@ final class PskEngine extends SSLEngine {
                     < Math.min(record, TlsRecord.PLAINTEXT_BYTES_MAX)) {
                 return result(Status.BUFFER_OVERFLOW, 0, 0);
             }
+            if (current.isHandshaking()) {
+                byte[] kept = new byte[record];
+                src.get(kept);
+                task = () -> shakeHands(current, kept);
+                taskWasTaken = false;
+                return result(Status.OK, record, 0);
+            }
             src.get(scratch, 0, record);
-            boolean handshaking = current.isHandshaking();
-            try {
-                current.offerInput(scratch, 0, record);
-            } catch (IOException e) {
-                failure = new SSLException(e.getMessage(), e);
-                if (!handshaking) {
-                    throw failure;
-                }
-                return result(Status.OK, record, 0); // The alert goes first, then wrap throws.
+            offer(current, scratch, record);
+            if (failure != null) {
+                throw failure;
             }
             int produced = read(current, dsts, offset, length);
             return result(current.isClosed() ? Status.CLOSED : Status.OK, record, produced);
         } finally {
             lock.unlock();
+        }
+    }
+
+    private void shakeHands(TlsProtocol with, byte[] record) {
+        lock.lock();
+        try {
+            offer(with, record, record.length);
+            task = null;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /// A failure of the handshake is thrown by [#wrap], after the alert.
+    private void offer(TlsProtocol to, byte[] record, int bytes) {
+        try {
+            to.offerInput(record, 0, bytes);
+        } catch (IOException | RuntimeException e) {
+            failure = new SSLException(e.getMessage(), e);
         }
     }
 
@@ -177,6 +205,9 @@ final class PskEngine extends SSLEngine {
         if (protocol == null) {
             return HandshakeStatus.NOT_HANDSHAKING;
         }
+        if (task != null) {
+            return HandshakeStatus.NEED_TASK;
+        }
         if (protocol.getAvailableOutputBytes() > 0 || failure != null) {
             return HandshakeStatus.NEED_WRAP;
         }
@@ -258,7 +289,16 @@ final class PskEngine extends SSLEngine {
 
     @Override
     public @Nullable Runnable getDelegatedTask() {
-        return null;
+        lock.lock();
+        try {
+            if (taskWasTaken) {
+                return null;
+            }
+            taskWasTaken = true;
+            return task;
+        } finally {
+            lock.unlock();
+        }
     }
 
     @Override

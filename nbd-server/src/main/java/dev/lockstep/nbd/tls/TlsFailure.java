@@ -2,6 +2,7 @@ package dev.lockstep.nbd.tls;
 
 import org.jspecify.annotations.Nullable;
 
+import java.nio.channels.ClosedChannelException;
 import java.security.cert.CertPathBuilderException;
 import java.security.cert.CertPathValidatorException;
 import java.security.cert.CertificateExpiredException;
@@ -13,6 +14,8 @@ import java.security.cert.PKIXReason;
 public final class TlsFailure {
     private static final String STRANGER =
             "the certificate is not signed by an authority that is trusted here";
+
+    private static final String GONE = "the other side hung up";
 
     private TlsFailure() {}
 
@@ -26,6 +29,7 @@ public final class TlsFailure {
                                 "the certificate has expired (%s)".formatted(e.getMessage());
                         case CertificateNotYetValidException e ->
                                 "the certificate is not valid yet (%s)".formatted(e.getMessage());
+                        case ClosedChannelException _ -> GONE;
                         case CertificateRevokedException _ -> "the certificate has been revoked";
                         case CertPathValidatorException e
                                 when e.getReason()

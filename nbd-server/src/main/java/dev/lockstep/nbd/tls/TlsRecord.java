@@ -17,7 +17,15 @@ final class TlsRecord {
     private static final int TYPE_MIN = 20;
     private static final int TYPE_MAX = 24;
 
+    /// Of a message of the handshake, unless that is encrypted as TLS 1.3 has it.
+    private static final int TYPE_HANDSHAKE = 22;
+
     private TlsRecord() {}
+
+    /// Whether the record at hand belongs to a handshake.
+    static boolean isHandshake(ByteBuffer src) {
+        return src.hasRemaining() && src.get(src.position()) == TYPE_HANDSHAKE;
+    }
 
     /// The length of the record at hand; [#HEADER_BYTES] as long as it cannot be told, and 0 if
     /// that is no record.

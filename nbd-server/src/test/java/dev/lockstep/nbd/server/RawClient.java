@@ -6,10 +6,13 @@ import dev.lockstep.nbd.Option;
 import dev.lockstep.nbd.OptionCodec;
 import dev.lockstep.nbd.OptionReply;
 import dev.lockstep.nbd.OptionReplyCodec;
+import dev.lockstep.nbd.tls.TlsChannel;
+import dev.lockstep.nbd.tls.TlsCredentials;
 
 import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.ByteChannel;
 import java.nio.channels.SocketChannel;
 import java.util.ArrayList;
 import java.util.List;
@@ -18,11 +21,15 @@ import java.util.List;
 final class RawClient implements AutoCloseable {
     final SocketChannel socket;
 
+    /// The socket, or what encrypts on its way there.
+    private ByteChannel channel;
+
     /// What the greeting offered.
     int handshakeFlags;
 
     private RawClient(SocketChannel socket) {
         this.socket = socket;
+        this.channel = socket;
     }
 
     /// Connects and reads the greeting.
@@ -63,6 +70,20 @@ final class RawClient implements AutoCloseable {
         client.ask(new Option.SetMetaContext(export, List.of(contexts)));
         client.ask(new Option.Go(export, List.of(NbdProtocol.INFO_BLOCK_SIZE)));
         return client;
+    }
+
+    /// Connects and begins TLS.
+    static RawClient encrypted(Address address, TlsCredentials credentials) throws IOException {
+        return connect(address).flags(3).startTls(credentials);
+    }
+
+    RawClient startTls(TlsCredentials credentials) throws IOException {
+        List<OptionReply> replies = ask(new Option.StartTls());
+        if (!(replies.getFirst() instanceof OptionReply.Ack)) {
+            throw new IOException("STARTTLS: " + replies);
+        }
+        channel = TlsChannel.handshake(socket, credentials.newEngine("localhost"));
+        return this;
     }
 
     RawClient flags(int flags) throws IOException {
@@ -119,7 +140,7 @@ final class RawClient implements AutoCloseable {
 
     RawClient send(ByteBuffer bytes) throws IOException {
         while (bytes.hasRemaining()) {
-            socket.write(bytes);
+            channel.write(bytes);
         }
         return this;
     }
@@ -183,7 +204,7 @@ final class RawClient implements AutoCloseable {
     ByteBuffer receive(int bytes) throws IOException {
         ByteBuffer buffer = ByteBuffer.allocate(bytes);
         while (buffer.hasRemaining()) {
-            if (socket.read(buffer) < 0) {
+            if (channel.read(buffer) < 0) {
                 throw new EOFException(
                         "the server hung up after %d of %d bytes"
                                 .formatted(buffer.position(), bytes));
@@ -195,7 +216,7 @@ final class RawClient implements AutoCloseable {
     /// Whether the server hangs up without another byte.
     boolean isHungUp() throws IOException {
         try {
-            return socket.read(ByteBuffer.allocate(1)) < 0;
+            return channel.read(ByteBuffer.allocate(1)) < 0;
         } catch (IOException e) {
             return true; // reset: it hung up while we were still sending
         }
