@@ -62,6 +62,13 @@ final class ConvertCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
+        try (Interruption interruption = Interruption.awaited()) {
+            convert(interruption);
+        }
+        return 0;
+    }
+
+    private void convert(Interruption interruption) throws IOException {
         List<OpenImage> sources = new ArrayList<>();
         try {
             List<Gate> gates = new ArrayList<>();
@@ -71,16 +78,16 @@ final class ConvertCommand implements Callable<Integer> {
                 gates.add(opened.connect(true));
             }
             Gate source = gates.size() == 1 ? gates.getFirst() : new Gate(new Concatenation(gates));
-            convert(source, files.getLast());
+            convert(source, files.getLast(), interruption);
         } finally {
             for (OpenImage opened : sources) {
                 opened.close();
             }
         }
-        return 0;
     }
 
-    private void convert(Gate source, String file) throws IOException {
+    private void convert(Gate source, String file, Interruption interruption)
+            throws IOException {
         ImageSpec spec = target.spec(file);
         try (Target made = target.prepare(spec, source.size())) {
             CopyOptions options =
@@ -91,23 +98,20 @@ final class ConvertCommand implements Callable<Integer> {
                         "%s has %d bytes, fewer than the %d to be copied"
                                 .formatted(file, made.gate().size(), source.size()));
             }
-            copy(source, made, options);
+            copy(source, made, options, interruption);
             made.keep();
         }
     }
 
-    private void copy(Gate source, Target made, CopyOptions options) throws IOException {
+    private void copy(Gate source, Target made, CopyOptions options, Interruption interruption)
+            throws IOException {
+        long bytes = source.size();
         DeviceCopy copy =
-                new DeviceCopy(source, copying.sink(made.gate(), options), source.size(), options);
-        try (Interruption _ =
-                        Interruption.calls(
-                                () ->
-                                        copy.cancel(
-                                                new BlockException(
-                                                        Kind.GONE, "it was interrupted")));
-                TerminalProgress telling =
-                        TerminalProgress.start(
-                                progress && !quiet, copy::doneBytes, source.size())) {
+                new DeviceCopy(source, copying.sink(made.gate(), options), bytes, options);
+        interruption.stops(
+                () -> copy.cancel(new BlockException(Kind.GONE, "it was interrupted")));
+        try (TerminalProgress telling =
+                TerminalProgress.start(progress && !quiet, copy::doneBytes, bytes)) {
             copy.run();
             telling.complete();
         }

@@ -6,6 +6,7 @@ import dev.lockstep.block.file.FileDevice;
 import dev.lockstep.block.filter.probe.ImageFormat;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.graph.Graph;
+import dev.lockstep.block.open.Inherited;
 import dev.lockstep.block.open.Opened;
 import dev.lockstep.block.open.Option;
 import dev.lockstep.block.open.Options;
@@ -13,8 +14,8 @@ import dev.lockstep.image.ImageSpec;
 
 import java.nio.ByteBuffer;
 
-/// What an image lies in, open for reading without its format: so that something can be told of an
-/// image whose backing file is gone, or which is damaged.
+/// What an image lies in, open without its format: so that something can be told of an image
+/// whose backing file is gone, and a damaged one can be repaired.
 ///
 /// @param format the format that was named, or that was found by looking
 /// @param filename the file's name as it was given, or empty if it is no file
@@ -23,8 +24,8 @@ record Holder(String format, String filename, Opened opened, Graph graph, Gate g
 
     /// Opens what holds an image.
     ///
-    /// @param forceShare others may be writing to it
-    static Holder open(ImageSpec spec, boolean forceShare) throws BlockException {
+    /// @param inherited how
+    static Holder open(ImageSpec spec, Inherited inherited) throws BlockException {
         Options tree;
         try {
             tree = spec.tree();
@@ -35,9 +36,8 @@ record Holder(String format, String filename, Opened opened, Graph graph, Gate g
         boolean formatted = driver.isEmpty() || driver.equals("qcow2");
         Options held = formatted && tree.find("file") instanceof Options file ? file : tree;
         Graph graph = new Graph();
-        Opened opened =
-                Images.drivers().open(graph, held, Images.inherited(true, "writeback", forceShare));
-        Gate gate = graph.connect(opened.root(), true);
+        Opened opened = Images.drivers().open(graph, held, inherited);
+        Gate gate = graph.connect(opened.root(), inherited.readOnly());
         Holder holder = new Holder(driver, opened.root().filename(), opened, graph, gate);
         if (!driver.isEmpty()) {
             return formatted ? holder : holder.as("raw");

@@ -23,7 +23,7 @@ record ImageFacts(
 
     /// Looks at an image.
     static ImageFacts of(ImageSpec spec, boolean forceShare) throws BlockException {
-        try (Holder holder = Holder.open(spec, forceShare)) {
+        try (Holder holder = Holder.open(spec, Images.inherited(true, "writeback", forceShare))) {
             return switch (holder.format()) {
                 case "qcow2" -> ofQcow(spec, holder);
                 case "raw" ->

@@ -20,6 +20,7 @@ import java.util.concurrent.Callable;
         subcommands = {
             CreateCommand.class,
             InfoCommand.class,
+            CheckCommand.class,
             ConvertCommand.class,
             MapCommand.class,
             CompareCommand.class,

@@ -1,0 +1,177 @@
+package dev.lockstep.cli.img;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.qcow2.check.CheckResult;
+import dev.lockstep.block.qcow2.check.Qcow2Checker;
+import dev.lockstep.block.qcow2.check.Repair;
+import dev.lockstep.qmp.Json;
+
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+import java.io.IOException;
+import java.util.concurrent.Callable;
+
+/// `lockstep img check`.
+@Command(
+        name = "check",
+        description = {
+            "Check an image's metadata, and repair it.",
+            "",
+            "The status is 0 if nothing is wrong (any more), 2 if the image is damaged, 3 if it only"
+                    + " has clusters that nobody uses, 1 if the check itself failed, and 63 if the"
+                    + " format has nothing to check."
+        })
+final class CheckCommand implements Callable<Integer> {
+    private static final int SOUND = 0;
+    private static final int FAILED = 1;
+    private static final int DAMAGED = 2;
+    private static final int LEAKS = 3;
+    private static final int NOT_SUPPORTED = 63;
+
+    @Spec
+    @SuppressWarnings("NullAway.Init")
+    private CommandSpec spec;
+
+    @Mixin private ImageArguments image = new ImageArguments();
+
+    @Option(names = "--output", paramLabel = "FORM", description = "human (the default) or json.")
+    private OutputForm output = OutputForm.HUMAN;
+
+    @Option(
+            names = {"-r", "--repair"},
+            paramLabel = "WHAT",
+            description = "Repair leaks, or all that can be. Default: nothing.")
+    private Repair repair = Repair.NONE;
+
+    @Option(
+            names = "-T",
+            paramLabel = "CACHE",
+            description = "The cache mode. Default: writeback.")
+    private String cache = "writeback";
+
+    @Option(names = "-q", description = "Print no result: the status tells.")
+    private boolean quiet;
+
+    @Option(
+            names = {"-U", "--force-share"},
+            description = "Others may be writing to the image; what is found is then not certain.")
+    private boolean forceShare;
+
+    @Parameters(index = "0", paramLabel = "FILE", description = "The image.")
+    @SuppressWarnings("NullAway.Init")
+    private String file;
+
+    @Override
+    public Integer call() throws IOException {
+        boolean readOnly = repair == Repair.NONE;
+        try (Holder holder =
+                Holder.open(image.spec(file), Images.inherited(readOnly, cache, forceShare))) {
+            if (!holder.format().equals("qcow2")) {
+                System.err.println(
+                        spec.qualifiedName() + ": This image format does not support checks");
+                return NOT_SUPPORTED;
+            }
+            CheckResult result = Qcow2Checker.check(holder.gate(), repair, System.err::println);
+            if (!quiet) {
+                System.out.print(
+                        output == OutputForm.JSON
+                                ? JsonOutput.of(json(holder.format(), result))
+                                : text(result));
+            }
+            return status(result);
+        }
+    }
+
+    private static int status(CheckResult result) {
+        if (result.checkErrors() > 0) {
+            return FAILED;
+        }
+        if (result.corruptions() > 0) {
+            return DAMAGED;
+        }
+        return result.leaks() > 0 ? LEAKS : SOUND;
+    }
+
+    /// `ImageCheck`, which leaves out most of what is 0.
+    private ObjectNode json(String format, CheckResult result) {
+        ObjectNode facts = Json.object();
+        facts.put("filename", file);
+        facts.put("format", format);
+        facts.put("check-errors", result.checkErrors());
+        put(facts, "image-end-offset", result.imageEndOffset());
+        put(facts, "corruptions", result.corruptions());
+        put(facts, "leaks", result.leaks());
+        put(facts, "corruptions-fixed", result.corruptionsFixed());
+        put(facts, "leaks-fixed", result.leaksFixed());
+        put(facts, "total-clusters", result.totalClusters());
+        put(facts, "allocated-clusters", result.allocatedClusters());
+        put(facts, "fragmented-clusters", result.fragmentedClusters());
+        put(facts, "compressed-clusters", result.compressedClusters());
+        return facts;
+    }
+
+    private static void put(ObjectNode facts, String key, long value) {
+        if (value != 0) {
+            facts.put(key, value);
+        }
+    }
+
+    private static String text(CheckResult result) {
+        StringBuilder text = new StringBuilder();
+        if (result.corruptionsFixed() > 0 || result.leaksFixed() > 0) {
+            text.append("The following inconsistencies were found and repaired:\n\n")
+                    .append("    %d leaked clusters%n".formatted(result.leaksFixed()))
+                    .append("    %d corruptions%n%n".formatted(result.corruptionsFixed()))
+                    .append("Double checking the fixed image now...\n");
+        }
+        if (result.isClean()) {
+            text.append("No errors were found on the image.\n");
+        }
+        add(
+                text,
+                result.corruptions(),
+                "errors were found on the image.\n"
+                        + "Data may be corrupted, or further writes to the image may corrupt it.");
+        add(
+                text,
+                result.leaks(),
+                "leaked clusters were found on the image.\n"
+                        + "This means waste of disk space, but no harm to data.");
+        add(text, result.checkErrors(), "internal errors have occurred during the check.");
+        if (result.allocatedClusters() > 0) {
+            text.append(
+                    "%d/%d = %.2f%% allocated, %.2f%% fragmented, %.2f%% compressed clusters%n"
+                            .formatted(
+                                    result.allocatedClusters(),
+                                    result.totalClusters(),
+                                    percent(result.allocatedClusters(), result.totalClusters()),
+                                    percent(
+                                            result.fragmentedClusters(),
+                                            result.allocatedClusters()),
+                                    percent(
+                                            result.compressedClusters(),
+                                            result.allocatedClusters())));
+        }
+        if (result.imageEndOffset() > 0) {
+            text.append("Image end offset: %d%n".formatted(result.imageEndOffset()));
+        }
+        return text.toString();
+    }
+
+    private static void add(StringBuilder text, long count, String sentence) {
+        if (count > 0) {
+            text.append("%n%d %s%n".formatted(count, sentence));
+        }
+    }
+
+    private static double percent(long part, long whole) {
+        return 100.0 * part / whole;
+    }
+}
