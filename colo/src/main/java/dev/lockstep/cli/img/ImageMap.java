@@ -43,7 +43,8 @@ final class ImageMap {
         boolean continuesWith(Entry other) {
             return depth == other.depth
                     && present == other.present
-                    && zero == other.zero && data == other.data
+                    && zero == other.zero
+                    && data == other.data
                     && file.equals(other.file)
                     && (position < 0 ? other.position < 0 : position + length == other.position);
         }
@@ -78,8 +79,7 @@ final class ImageMap {
         Extent extent = allocation.at(position, end);
         long stop = Math.min(extent.end(), end);
         Owner owner =
-                layers.owner(
-                        new Extent(position, stop - position, extent.kind(), extent.depth()));
+                layers.owner(new Extent(position, stop - position, extent.kind(), extent.depth()));
         long length = owner.end() - position;
         Node layer = layers.get(owner.index());
         boolean data = extent.kind() == Extent.Kind.DATA;

@@ -3,19 +3,10 @@ package dev.lockstep.block.qcow2.table;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.qcow2.layout.Geometry;
+import dev.lockstep.block.qcow2.layout.Header;
 import dev.lockstep.block.qcow2.layout.L2Entry;
 
-import org.jspecify.annotations.Nullable;
-
-import java.nio.ByteBuffer;
-import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.BitSet;
-import java.util.Iterator;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
-import java.util.Objects;
 import java.util.concurrent.locks.ReentrantLock;
 
 /// How often each cluster of the file is referenced, and which are free. All changes happen in
@@ -23,12 +14,6 @@ import java.util.concurrent.locks.ReentrantLock;
 ///
 /// The table of refcount blocks is in memory as a whole, the blocks as far as they are needed.
 public final class Refcounts {
-    /// The largest table, as QEMU has it: 8 MiB, or 1 Mi blocks.
-    public static final int TABLE_BYTES_MAX = 8 << 20;
-
-    /// So much may always wait to be written, however small clusters are.
-    private static final int DIRTY_BYTES = 1 << 20;
-
     /// The first bit of an offset that no table entry can hold.
     private static final int OFFSET_BITS = 56;
 
@@ -40,22 +25,8 @@ public final class Refcounts {
     private final HostFile file;
     private final Geometry geometry;
     private final int perBlock;
-    private final int cachedBlocksMax;
-    private final int dirtyBlocksMax;
-
-    /// In the order of their last use.
-    private final Map<Integer, CachedBlock> blocks = new LinkedHashMap<>(16, 0.75f, true);
-
-    private long[] table;
-    private long tableOffset;
-    private boolean tableMoved;
-    private final BitSet changedEntries = new BitSet();
-    private final List<HostRange> oldTables = new ArrayList<>();
+    private final RefcountTable table;
     private List<HostRange> guarded = List.of();
-    private int dirtyBlocks;
-
-    /// Whether `dirtyBlocks` is too many; read without the lock.
-    private volatile boolean full;
 
     /// Where the next compressed cluster may begin, in a cluster that is in use; 0 if nowhere.
     private long packedEnd;
@@ -77,12 +48,8 @@ public final class Refcounts {
             throws BlockException {
         this.file = file;
         this.geometry = geometry;
-        this.tableOffset = tableOffset;
         perBlock = geometry.refcountsPerBlock();
-        cachedBlocksMax = Math.max(4, cachedBlocks);
-        dirtyBlocksMax = Math.max(cachedBlocksMax, DIRTY_BYTES >>> geometry.clusterBits());
-        int entries = tableClusters << (geometry.clusterBits() - 3);
-        table = file.readTable("refcount table", tableOffset, entries);
+        table = new RefcountTable(file, geometry, tableOffset, tableClusters, cachedBlocks);
         neverUsed = geometry.clusters(file.size());
         usedEnd = neverUsed;
     }
@@ -94,6 +61,7 @@ public final class Refcounts {
         lock.lock();
         try {
             HostRange run = freeRun(count);
+            claim(run);
             boolean zero = run.cluster() >= neverUsed;
             occupy(run);
             return new Allocated(run, zero);
@@ -127,6 +95,7 @@ public final class Refcounts {
             boolean shares = left > 0 && get(geometry.cluster(start)) < geometry.refcountMax();
             if (!shares || bytes > left) {
                 HostRange fresh = freeRun(1);
+                claim(fresh);
                 occupy(fresh);
                 shares &= fresh.cluster() == geometry.cluster(start) + 1;
                 start = shares ? start : fresh.cluster() << geometry.clusterBits();
@@ -193,8 +162,7 @@ public final class Refcounts {
     public long get(long cluster) throws BlockException {
         lock.lock();
         try {
-            CachedBlock block = block(cluster);
-            return block == null ? 0 : block.block.get(index(cluster));
+            return table.get(cluster);
         } finally {
             lock.unlock();
         }
@@ -212,38 +180,14 @@ public final class Refcounts {
 
     /// Whether more has changed than should be kept in memory.
     public boolean isFull() {
-        return full;
+        return table.isFull();
     }
 
     /// Takes what has changed since it was last taken.
     RefcountChanges take() {
         lock.lock();
         try {
-            Map<Long, ByteBuffer> changed = new LinkedHashMap<>();
-            blocks.forEach(
-                    (number, cached) -> {
-                        if (cached.dirty) {
-                            cached.dirty = false;
-                            cached.committing = true;
-                            changed.put(
-                                    table[number], ByteBuffer.wrap(cached.block.bytes().clone()));
-                        }
-                    });
-            dirtyBlocks = 0;
-            full = false;
-            Map<Integer, Long> entries = new LinkedHashMap<>();
-            changedEntries.stream().forEach(number -> entries.put(number, table[number]));
-            changedEntries.clear();
-            RefcountChanges changes =
-                    new RefcountChanges(
-                            changed,
-                            tableOffset,
-                            tableMoved ? HostFile.bytes(table) : null,
-                            entries,
-                            List.copyOf(oldTables));
-            tableMoved = false;
-            oldTables.clear();
-            return changes;
+            return table.take();
         } finally {
             lock.unlock();
         }
@@ -253,7 +197,7 @@ public final class Refcounts {
     void written() {
         lock.lock();
         try {
-            blocks.values().forEach(cached -> cached.committing = false);
+            table.written();
         } finally {
             lock.unlock();
         }
@@ -263,33 +207,16 @@ public final class Refcounts {
     void putBack(RefcountChanges changes) {
         lock.lock();
         try {
-            for (CachedBlock cached : blocks.values()) {
-                if (cached.committing) {
-                    cached.committing = false;
-                    markDirty(cached);
-                }
-            }
-            tableMoved |= changes.table() != null;
-            changes.entries().keySet().forEach(changedEntries::set);
-            oldTables.addAll(changes.oldTables());
+            table.putBack(changes);
         } finally {
             lock.unlock();
         }
     }
 
-    private void markDirty(CachedBlock cached) {
-        if (!cached.dirty) {
-            cached.dirty = true;
-            dirtyBlocks++;
-            full = dirtyBlocks >= dirtyBlocksMax;
-        }
-    }
-
     private void addOne(long cluster, long change) throws BlockException {
-        CachedBlock cached = block(cluster);
-        long before = cached == null ? 0 : cached.block.get(index(cluster));
+        long before = table.get(cluster);
         long after = before + change;
-        if (cached == null || after < 0) {
+        if (after < 0 || !table.counts(cluster)) {
             throw file.corrupt(
                     "the cluster at 0x%x is in use and has a refcount of %d"
                             .formatted(cluster << geometry.clusterBits(), before));
@@ -305,8 +232,7 @@ public final class Refcounts {
                                             1 << geometry.refcountOrder())
                             + " bits can count");
         }
-        cached.block.set(index(cluster), after);
-        markDirty(cached);
+        table.set(cluster, after);
         if (after == 0) {
             firstFree = Math.min(firstFree, cluster);
             closePacked(cluster);
@@ -320,43 +246,42 @@ public final class Refcounts {
     /// Some free clusters whose block is there, at most `count`.
     private HostRange freeRun(long count) throws BlockException {
         while (true) {
-            int number = blockNumber(firstFree);
-            CachedBlock cached = blockOrNew(number, NOTHING);
-            int from = index(firstFree);
-            int first = from;
-            while (first < perBlock && cached.block.get(first) != 0) {
-                first++;
+            makeBlock(table.blockNumber(firstFree), NOTHING);
+            long blockEnd = (firstFree / perBlock + 1) * perBlock;
+            while (firstFree < blockEnd && table.get(firstFree) != 0) {
+                firstFree++;
             }
-            firstFree += first - from;
-            if (first == perBlock) {
+            if (firstFree == blockEnd) {
                 continue;
             }
-            int end = first + 1;
-            while (end < perBlock && end - first < count && cached.block.get(end) == 0) {
+            long end = firstFree + 1;
+            while (end < blockEnd && end - firstFree < count && table.get(end) == 0) {
                 end++;
             }
-            return new HostRange(firstFree, end - first);
+            return new HostRange(firstFree, end - firstFree);
         }
     }
 
-    /// Sets the refcounts of free clusters, whose blocks are there, to one.
-    private void occupy(HostRange range) throws BlockException {
-        long end = range.end();
+    /// Checks that clusters can be used, and makes the file long enough for them.
+    private void claim(HostRange range) throws BlockException {
         for (HostRange used : guarded) {
-            if (range.cluster() < used.end() && used.cluster() < end) {
+            if (range.cluster() < used.end() && used.cluster() < range.end()) {
                 throw file.corrupt(
                         "the cluster at 0x%x holds a table and has a refcount of 0"
                                 .formatted(range.cluster() << geometry.clusterBits()));
             }
         }
-        if (end > 1L << (OFFSET_BITS - geometry.clusterBits())) {
+        if (range.end() > 1L << (OFFSET_BITS - geometry.clusterBits())) {
             throw file.full();
         }
-        file.grow(end << geometry.clusterBits());
+        file.grow(range.end() << geometry.clusterBits());
+    }
+
+    /// Sets the refcounts of claimed clusters, whose blocks are there, to one.
+    private void occupy(HostRange range) throws BlockException {
+        long end = range.end();
         for (long cluster = range.cluster(); cluster < end; cluster++) {
-            CachedBlock cached = Objects.requireNonNull(block(cluster));
-            cached.block.set(index(cluster), 1);
-            markDirty(cached);
+            table.set(cluster, 1);
         }
         if (range.cluster() <= firstFree) {
             firstFree = Math.max(firstFree, end);
@@ -370,140 +295,78 @@ public final class Refcounts {
     private HostRange reserve(long count) throws BlockException {
         long first = firstFree;
         for (long cluster = first; cluster < first + count; cluster++) {
-            CachedBlock cached = block(cluster);
-            if (cached != null && cached.block.get(index(cluster)) != 0) {
+            if (table.get(cluster) != 0) {
                 first = cluster + 1;
             }
         }
         HostRange found = new HostRange(first, count);
-        for (int number = blockNumber(first); number <= blockNumber(found.end() - 1); number++) {
-            CachedBlock _ = blockOrNew(number, found);
+        claim(found);
+        int last = table.blockNumber(found.end() - 1);
+        for (int number = table.blockNumber(first); number <= last; number++) {
+            makeBlock(number, found);
         }
         occupy(found);
         return found;
     }
 
-    /// The block, which is made if it does not exist.
+    /// Makes a block if it does not exist. It counts itself, unless all of what it counts is
+    /// reserved: then it lies behind that.
     ///
     /// @param reserved where it must not lie
-    private CachedBlock blockOrNew(int number, HostRange reserved) throws BlockException {
-        CachedBlock existing = block((long) number * perBlock);
-        if (existing != null) {
-            return existing;
-        }
-        if (number >= table.length) {
-            growTable(number, reserved);
-        }
-        // Growing the table may have made it.
-        CachedBlock made = block((long) number * perBlock);
-        return made == null ? makeBlock(number, reserved) : made;
-    }
-
-    /// A block counts itself, unless all of what it counts is reserved: then it lies behind that.
-    private CachedBlock makeBlock(int number, HostRange reserved) throws BlockException {
-        CachedBlock made =
-                new CachedBlock(
-                        new RefcountBlock(
-                                new byte[geometry.clusterBytes()], geometry.refcountOrder()));
+    private void makeBlock(int number, HostRange reserved) throws BlockException {
         long own = (long) number * perBlock;
-        boolean inside = own >= reserved.cluster() && own < reserved.end();
-        long place = inside ? reserved.end() : own;
-        if (blockNumber(place) != number) {
-            CachedBlock holder = blockOrNew(blockNumber(place), reserved);
-            while (holder.block.get(index(place)) != 0) {
-                place++;
-                holder = blockOrNew(blockNumber(place), reserved);
+        if (table.counts(own)) {
+            return;
+        }
+        if (number >= table.length()) {
+            growTable(number, reserved);
+            if (table.counts(own)) {
+                return;
             }
         }
-        table[number] = place << geometry.clusterBits();
-        changedEntries.set(number);
-        keep(number, made);
-        markDirty(made);
-        occupy(new HostRange(place, 1));
-        return made;
+        long place = own >= reserved.cluster() && own < reserved.end() ? reserved.end() : own;
+        if (table.blockNumber(place) != number) {
+            makeBlock(table.blockNumber(place), reserved);
+            while (table.get(place) != 0) {
+                place++;
+                makeBlock(table.blockNumber(place), reserved);
+            }
+        }
+        HostRange taken = new HostRange(place, 1);
+        claim(taken);
+        table.add(number, place);
+        occupy(taken);
     }
 
-    /// Moves the table to where there is room for more. The old one is given back once no header
-    /// points to it.
+    /// Moves the table to where there is room for more.
     private void growTable(int number, HostRange reserved) throws BlockException {
         int perCluster = geometry.clusterBytes() / Long.BYTES;
         // Half as much again, and what the new table itself may need to be counted.
-        long wanted = Math.max(number + 1L, table.length + table.length / 2L) + perCluster;
+        long wanted = Math.max(number + 1L, table.length() + table.length() / 2L) + perCluster;
         wanted += Math.ceilDiv(wanted, perCluster) / perBlock + 2;
         long clusters = Math.ceilDiv(wanted, perCluster);
-        if (clusters * geometry.clusterBytes() > TABLE_BYTES_MAX) {
-            clusters = TABLE_BYTES_MAX / geometry.clusterBytes();
+        if (clusters * geometry.clusterBytes() > Header.REFCOUNT_TABLE_BYTES_MAX) {
+            clusters = Header.REFCOUNT_TABLE_BYTES_MAX / geometry.clusterBytes();
             if (number >= clusters * perCluster) {
                 throw file.full();
             }
         }
-        HostRange old =
-                new HostRange(
-                        tableOffset >>> geometry.clusterBits(),
-                        Math.ceilDiv(table.length, perCluster));
-        table = Arrays.copyOf(table, (int) (clusters * perCluster));
+        HostRange old = table.place();
+        table.extend((int) (clusters * perCluster));
         long before = firstFree;
         firstFree = Math.max(firstFree, reserved.end());
         HostRange moved = reserve(clusters);
         firstFree = Math.min(before, firstFree);
-        tableOffset = moved.cluster() << geometry.clusterBits();
-        tableMoved = true;
-        oldTables.add(old);
+        table.moveTo(moved.cluster(), old);
     }
 
-    /// The block that counts a cluster, or null if there is none.
-    private @Nullable CachedBlock block(long cluster) throws BlockException {
-        int number = blockNumber(cluster);
-        CachedBlock cached = blocks.get(number);
-        if (cached != null || number >= table.length || table[number] == 0) {
-            return cached;
-        }
-        long offset = table[number];
-        if (offset != L2Entry.offset(offset)
-                || (offset & (geometry.clusterBytes() - 1)) != 0
-                || offset >= file.size()) {
-            throw file.corrupt("entry %d of the refcount table is 0x%x".formatted(number, offset));
-        }
-        byte[] bytes = new byte[geometry.clusterBytes()];
-        file.read(offset, ByteBuffer.wrap(bytes));
-        CachedBlock read = new CachedBlock(new RefcountBlock(bytes, geometry.refcountOrder()));
-        keep(number, read);
-        return read;
-    }
-
-    private void keep(int number, CachedBlock cached) {
-        if (blocks.size() - dirtyBlocks >= cachedBlocksMax) {
-            Iterator<CachedBlock> oldest = blocks.values().iterator();
-            while (oldest.hasNext()) {
-                CachedBlock candidate = oldest.next();
-                if (!candidate.dirty && !candidate.committing) {
-                    oldest.remove();
-                    break;
-                }
-            }
-        }
-        blocks.put(number, cached);
-    }
-
-    /// Drops all blocks that need not be written. They are few, and read again when needed.
+    /// Drops from memory what need not be written.
     void dropUnused() {
         lock.lock();
         try {
-            blocks.values().removeIf(cached -> !cached.dirty && !cached.committing);
+            table.dropUnused();
         } finally {
             lock.unlock();
         }
-    }
-
-    private int blockNumber(long cluster) throws BlockException {
-        long number = cluster / perBlock;
-        if (number >= TABLE_BYTES_MAX / Long.BYTES) {
-            throw file.full();
-        }
-        return (int) number;
-    }
-
-    private int index(long cluster) {
-        return (int) (cluster & (perBlock - 1));
     }
 }
