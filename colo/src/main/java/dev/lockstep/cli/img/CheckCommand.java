@@ -2,7 +2,6 @@ package dev.lockstep.cli.img;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
-import dev.lockstep.block.BlockException;
 import dev.lockstep.block.qcow2.check.CheckResult;
 import dev.lockstep.block.qcow2.check.Qcow2Checker;
 import dev.lockstep.block.qcow2.check.Repair;
@@ -50,10 +49,7 @@ final class CheckCommand implements Callable<Integer> {
             description = "Repair leaks, or all that can be. Default: nothing.")
     private Repair repair = Repair.NONE;
 
-    @Option(
-            names = "-T",
-            paramLabel = "CACHE",
-            description = "The cache mode. Default: writeback.")
+    @Option(names = "-T", paramLabel = "CACHE", description = "The cache mode. Default: writeback.")
     private String cache = "writeback";
 
     @Option(names = "-q", description = "Print no result: the status tells.")

@@ -86,8 +86,7 @@ final class ConvertCommand implements Callable<Integer> {
         }
     }
 
-    private void convert(Gate source, String file, Interruption interruption)
-            throws IOException {
+    private void convert(Gate source, String file, Interruption interruption) throws IOException {
         ImageSpec spec = target.spec(file);
         try (Target made = target.prepare(spec, source.size())) {
             CopyOptions options =
@@ -108,8 +107,7 @@ final class ConvertCommand implements Callable<Integer> {
         long bytes = source.size();
         DeviceCopy copy =
                 new DeviceCopy(source, copying.sink(made.gate(), options), bytes, options);
-        interruption.stops(
-                () -> copy.cancel(new BlockException(Kind.GONE, "it was interrupted")));
+        interruption.stops(() -> copy.cancel(new BlockException(Kind.GONE, "it was interrupted")));
         try (TerminalProgress telling =
                 TerminalProgress.start(progress && !quiet, copy::doneBytes, bytes)) {
             copy.run();

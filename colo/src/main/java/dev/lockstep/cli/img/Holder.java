@@ -14,8 +14,8 @@ import dev.lockstep.image.ImageSpec;
 
 import java.nio.ByteBuffer;
 
-/// What an image lies in, open without its format: so that something can be told of an image
-/// whose backing file is gone, and a damaged one can be repaired.
+/// What an image lies in, open without its format: so that something can be told of an image whose
+/// backing file is gone, and a damaged one can be repaired.
 ///
 /// @param format the format that was named, or that was found by looking
 /// @param filename the file's name as it was given, or empty if it is no file

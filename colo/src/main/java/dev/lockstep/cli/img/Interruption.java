@@ -4,8 +4,8 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 
-/// While it is open, Ctrl-C and SIGTERM do not end the process at once: they ask for an end, and the
-/// process ends when this is closed. So whatever is being made can be completed or taken away.
+/// While it is open, Ctrl-C and SIGTERM do not end the process at once: they ask for an end, and
+/// the process ends when this is closed. So whatever is being made can be completed or taken away.
 final class Interruption implements AutoCloseable {
     private final CountDownLatch closed = new CountDownLatch(1);
     private final AtomicBoolean asked = new AtomicBoolean();
