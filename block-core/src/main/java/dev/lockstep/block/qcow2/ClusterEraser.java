@@ -16,6 +16,10 @@ import java.util.Set;
 ///
 /// Version 2 has no zero clusters: there a cluster can be given up only where nothing is behind it,
 /// and everything else is left to the gate, which writes zeroes.
+///
+/// An external data file that is a raw image holds at any time what the guest sees, so there the
+/// zeroes go to the file. The mappings stay: what they say is data is zero there, and the rest reads
+/// as zeroes as it did before.
 final class ClusterEraser {
     private final Image image;
     private final Mappings mappings;
@@ -27,29 +31,6 @@ final class ClusterEraser {
         mappings = image.tables().mappings();
         geometry = image.tables().geometry();
         hasZero = image.tables().header().current().version() >= 3;
-    }
-
-    /// The external data file is zeroed, if it is a raw image. The mappings can stay: what they say
-    /// is data is zero there, and the rest reads as zeroes as it did before.
-    ///
-    /// @return whether it is
-    boolean zeroRaw(long offset, long length, Set<WriteFlag> flags) throws BlockException {
-        if (!image.rawData()) {
-            return false;
-        }
-        image.data().zero(offset, length, flags);
-        return true;
-    }
-
-    /// Like [#zeroRaw] for a discard.
-    boolean discardRaw(long offset, long length) throws BlockException {
-        if (!image.rawData()) {
-            return false;
-        }
-        if (image.releasesData()) {
-            image.data().release(offset, length);
-        }
-        return true;
     }
 
     /// @throws BlockException with `UNSUPPORTED` if [#zero] would have to write zeroes
@@ -72,6 +53,10 @@ final class ClusterEraser {
     /// @param toEnd the range reaches to the end of the disk, and thereby of its last cluster
     void zero(long offset, long length, boolean toEnd, Set<WriteFlag> flags, ClusterWriter writer)
             throws BlockException {
+        if (image.rawData()) {
+            image.data().zero(offset, length, flags);
+            return;
+        }
         int unit = geometry.subclusterBytes();
         long end = offset + length;
         long first = Math.min((offset + unit - 1) & -unit, end);
@@ -103,6 +88,11 @@ final class ClusterEraser {
 
     /// Gives whole clusters up. They read as zeroes afterwards where that can be said.
     void discard(long offset, long length) throws BlockException {
+        if (image.rawData()) {
+            image.data().zero(
+                    offset, length, image.releasesData() ? WriteFlag.UNMAP : WriteFlag.NONE);
+            return;
+        }
         for (long at = offset; at < offset + length; ) {
             long skipped = alreadyZero(at, offset + length - at);
             if (skipped > 0) {

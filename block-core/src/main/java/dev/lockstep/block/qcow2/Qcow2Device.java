@@ -309,9 +309,6 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
     @Override
     public void zero(long offset, long length, Set<WriteFlag> flags) throws BlockException {
         long end = offset + length;
-        if (eraser.zeroRaw(offset, length, flags)) {
-            return;
-        }
         eraser.checkZero(offset, length, flags);
         for (long at = offset; at < end; ) {
             long step = Math.min(end, geometry.clusterStart(at) + stepBytes) - at;
@@ -328,9 +325,6 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
 
     @Override
     public void discard(long offset, long length) throws BlockException {
-        if (eraser.discardRaw(offset, length)) {
-            return;
-        }
         long end = isEnd(offset + length) ? size : geometry.clusterStart(offset + length);
         for (long at = geometry.clusterEnd(offset); at < end; ) {
             long step = Math.min(end, at + stepBytes) - at;

@@ -73,12 +73,18 @@ class DataFileTest {
         int offset = random.nextInt(disk.length);
         int length = 1 + random.nextInt(Math.min(disk.length - offset, 3 * cluster));
         byte[] bytes = new byte[length];
-        switch (random.nextInt(4)) {
+        switch (random.nextInt(5)) {
             case 0, 1 -> {
                 random.nextBytes(bytes);
                 gate.write(offset, ByteBuffer.wrap(bytes), WriteFlag.NONE);
             }
             case 2 -> gate.zero(offset, length, WriteFlag.UNMAP);
+            case 3 -> {
+                offset = offset / cluster * cluster;
+                length = Math.min(disk.length - offset, cluster);
+                bytes = new byte[length];
+                gate.discard(offset, length);
+            }
             default -> {
                 gate.zero(offset, length, WriteFlag.NONE);
                 gate.flush();

@@ -69,7 +69,7 @@ record Recipe(String options, int size, Below below) {
         if (external) {
             options.add("data_file_raw=" + (rawData ? "on" : "off"));
         }
-        Below below = Below.values()[random.nextInt(5)];
+        Below below = Below.values()[random.nextInt(Below.values().length)];
         below = rawData || random.nextInt(3) == 0 ? Below.NOTHING : below;
         if (below == Below.NOTHING && random.nextInt(3) == 0) {
             options.add(

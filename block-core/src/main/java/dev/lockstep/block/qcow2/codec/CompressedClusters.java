@@ -101,10 +101,10 @@ public final class CompressedClusters {
     }
 
     private void load(long hostOffset, int storedBytes, ByteBuffer cluster) throws BlockException {
-        int length = (int) Math.min(storedBytes, file.size() - hostOffset);
-        if (length <= 0) {
+        if (hostOffset >= file.size()) {
             throw damaged(hostOffset, "the file ends before it", null);
         }
+        int length = (int) Math.min(storedBytes, file.size() - hostOffset);
         scratch.use(
                 buffer -> {
                     file.read(hostOffset, buffer.slice(0, length));
