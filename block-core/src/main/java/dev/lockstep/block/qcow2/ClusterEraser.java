@@ -18,8 +18,8 @@ import java.util.Set;
 /// and everything else is left to the gate, which writes zeroes.
 ///
 /// An external data file that is a raw image holds at any time what the guest sees, so there the
-/// zeroes go to the file. The mappings stay: what they say is data is zero there, and the rest reads
-/// as zeroes as it did before.
+/// zeroes go to the file. The mappings stay: what they say is data is zero there, and the rest
+/// reads as zeroes as it did before.
 final class ClusterEraser {
     private final Image image;
     private final Mappings mappings;
@@ -89,8 +89,8 @@ final class ClusterEraser {
     /// Gives whole clusters up. They read as zeroes afterwards where that can be said.
     void discard(long offset, long length) throws BlockException {
         if (image.rawData()) {
-            image.data().zero(
-                    offset, length, image.releasesData() ? WriteFlag.UNMAP : WriteFlag.NONE);
+            image.data()
+                    .zero(offset, length, image.releasesData() ? WriteFlag.UNMAP : WriteFlag.NONE);
             return;
         }
         for (long at = offset; at < offset + length; ) {
