@@ -6,6 +6,7 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.open.ImageName;
 import dev.lockstep.block.qcow2.layout.Feature;
+import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
 import dev.lockstep.image.ImageSpec;
 import dev.lockstep.qmp.Json;
@@ -18,11 +19,13 @@ import org.jspecify.annotations.Nullable;
 /// @param bytes the length of the guest's disk
 /// @param allocatedBytes the space that its file takes, or -1 if nobody knows
 /// @param qcow more of it, if it is a qcow2 image
-record ImageFacts(
+public record ImageFacts(
         String name, String format, long bytes, long allocatedBytes, @Nullable QcowFacts qcow) {
 
     /// Looks at an image.
-    static ImageFacts of(ImageSpec spec, boolean forceShare) throws BlockException {
+    ///
+    /// @param forceShare others may be writing to it
+    public static ImageFacts of(ImageSpec spec, boolean forceShare) throws BlockException {
         try (Holder holder = Holder.open(spec, Images.inherited(true, "writeback", forceShare))) {
             return switch (holder.format()) {
                 case "qcow2" -> ofQcow(spec, holder);
@@ -131,8 +134,22 @@ record ImageFacts(
         return text.append(specificText()).toString();
     }
 
+    /// The length of its clusters, or 0 if it has none.
+    public int clusterBytes() {
+        return qcow == null ? 0 : qcow.header().clusterBytes();
+    }
+
+    /// Where the state of a machine would be stored, which is beyond the disk, or 0.
+    public long stateOffset() {
+        if (qcow == null) {
+            return 0;
+        }
+        Geometry geometry = qcow.header().geometry();
+        return geometry.l1Entries(bytes) * geometry.l2Coverage();
+    }
+
     /// What is specific to its format, for people.
-    String specificText() {
+    public String specificText() {
         return qcow == null
                 ? ""
                 : "Format specific information:\n" + TextOutput.of(qcow.specific(), 1);

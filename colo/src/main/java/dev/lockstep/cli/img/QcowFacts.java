@@ -20,7 +20,7 @@ import java.util.List;
 ///
 /// @param snapshots its internal snapshots
 /// @param bitmaps its persistent bitmaps
-record QcowFacts(Header header, List<SnapshotEntry> snapshots, List<BitmapEntry> bitmaps) {
+public record QcowFacts(Header header, List<SnapshotEntry> snapshots, List<BitmapEntry> bitmaps) {
     private static final int SNAPSHOT_TABLE_BYTES_FIRST = 64 << 10;
     private static final long NANOS = 1_000_000_000;
 

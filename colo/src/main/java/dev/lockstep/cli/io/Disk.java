@@ -5,6 +5,7 @@ import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Extent;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.overlay.BufferStore;
+import dev.lockstep.cli.img.ImageFacts;
 import dev.lockstep.image.Drivers;
 import dev.lockstep.image.ImageSpec;
 import dev.lockstep.image.OpenImage;
@@ -125,12 +126,14 @@ final class Disk implements AutoCloseable {
         gate.resize(bytes);
     }
 
-    String information() {
-        return """
-               format name: raw
-               cluster size: 0 bytes
-               vm state offset: 0 bytes
-               """;
+    String information() throws BlockException {
+        ImageFacts facts = ImageFacts.of(spec(name, driverOptions, options), true);
+        return "format name: %s%ncluster size: %s%nvm state offset: %s%n"
+                        .formatted(
+                                facts.format(),
+                                Figures.size(facts.clusterBytes()),
+                                Figures.size(facts.stateOffset()))
+                + facts.specificText();
     }
 
     @Override

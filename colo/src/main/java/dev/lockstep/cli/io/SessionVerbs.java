@@ -1,5 +1,6 @@
 package dev.lockstep.cli.io;
 
+import dev.lockstep.block.BlockException;
 import dev.lockstep.cli.io.Verb.Range;
 
 import java.io.IOException;
@@ -73,7 +74,7 @@ final class SessionVerbs {
                             "prints information about the current file",
                             "",
                             "",
-                            (session, _, _) -> session.print(session.disk().information())),
+                            SessionVerbs::info),
                     new Verb(
                             "aio_flush",
                             Range.atLeast(0),
@@ -186,6 +187,14 @@ final class SessionVerbs {
             }
             session.use(before.reopen(options, words.letters().getOrDefault('o', "")));
         } catch (IOException e) {
+            throw CommandFailure.error("lockstep io: " + e.getMessage());
+        }
+    }
+
+    private static void info(Session session, Verb verb, Words words) throws CommandFailure {
+        try {
+            session.print(session.disk().information());
+        } catch (BlockException e) {
             throw CommandFailure.error("lockstep io: " + e.getMessage());
         }
     }

@@ -92,23 +92,34 @@ final class WriteVerbs {
         }
         check(words);
         long offset = words.bytes(0);
-        int length = words.length(1);
+        long length = length(words);
         session.checkWritable();
         if (words.has('b')) {
             throw CommandFailure.said("write failed: Operation not supported");
         }
         Set<WriteFlag> flags = flags(words);
-        ByteBuffer bytes = words.has('z') ? null : bytes(words, length);
+        ByteBuffer bytes = words.has('z') ? null : bytes(words, (int) length);
         long nanos =
                 session.timed("write", () -> put(session, words, offset, length, bytes, flags));
         tell(session, words, offset, length, nanos);
+    }
+
+    /// A zero that must be fast may be of any length.
+    private static long length(Words words) throws CommandFailure {
+        long length = words.bytes(1);
+        if (length > Words.REQUEST_BYTES_MAX && !words.has('n')) {
+            throw CommandFailure.said(
+                    "length cannot exceed %d without -n, given %s"
+                            .formatted(Words.REQUEST_BYTES_MAX, words.arguments().get(1)));
+        }
+        return length;
     }
 
     private static void put(
             Session session,
             Words words,
             long offset,
-            int length,
+            long length,
             @Nullable ByteBuffer bytes,
             Set<WriteFlag> flags)
             throws BlockException {
@@ -189,7 +200,7 @@ final class WriteVerbs {
                 });
     }
 
-    private static void tell(Session session, Words words, long offset, int length, long nanos) {
+    private static void tell(Session session, Words words, long offset, long length, long nanos) {
         if (!words.has('q')) {
             session.print(Figures.report("wrote", offset, length, nanos, words.has('C')));
         }
@@ -215,11 +226,11 @@ final class WriteVerbs {
             part = input.readNBytes(length);
         } catch (IOException e) {
             boolean missing = e instanceof NoSuchFileException;
-            throw CommandFailure.said(
+            throw CommandFailure.error(
                     "%s: %s".formatted(file, missing ? "No such file or directory" : e));
         }
         if (part.length == 0 && length > 0) {
-            throw CommandFailure.said(file + ": file is empty");
+            throw CommandFailure.error(file + ": file is empty");
         }
         while (bytes.hasRemaining()) {
             bytes.put(part, 0, Math.min(part.length, bytes.remaining()));
