@@ -218,7 +218,7 @@ final class NbdImage {
                     OpenImage.open(
                             new ImageSpec(file, format, imageOptions),
                             defaults(),
-                            Drivers.all(objects::findCredentials));
+                            Drivers.all(objects::findCredentials, objects::findThrottleGroup));
         } catch (IllegalArgumentException e) {
             throw new UsageError(String.valueOf(e.getMessage()));
         }
@@ -227,7 +227,7 @@ final class NbdImage {
     }
 
     private static void checkFormat(String format) {
-        Set<String> drivers = Drivers.all(_ -> null).drivers();
+        Set<String> drivers = Drivers.all().drivers();
         if (!drivers.contains(format)) {
             throw new UsageError(
                     "the format '%s' is not known; there are %s"

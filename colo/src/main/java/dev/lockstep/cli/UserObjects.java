@@ -1,6 +1,9 @@
 package dev.lockstep.cli;
 
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.filter.throttle.Limits;
+import dev.lockstep.block.filter.throttle.ThrottleGroup;
+import dev.lockstep.block.filter.throttle.ThrottleOpener;
 import dev.lockstep.block.open.Option.Text;
 import dev.lockstep.block.open.OptionReader;
 import dev.lockstep.block.open.Options;
@@ -19,7 +22,7 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /// What `--object TYPE,id=ID,...` defines, as QEMU's tools have it: `tls-creds-x509`,
-/// `tls-creds-psk`, `authz-simple`, `authz-list` and `secret`.
+/// `tls-creds-psk`, `authz-simple`, `authz-list`, `throttle-group` and `secret`.
 final class UserObjects {
     /// No objects.
     static final UserObjects NONE = new UserObjects();
@@ -28,6 +31,7 @@ final class UserObjects {
 
     private final Map<String, TlsCredentials> credentials = new TreeMap<>();
     private final Map<String, TlsAuthorization> authorizations = new TreeMap<>();
+    private final Map<String, ThrottleGroup> throttleGroups = new TreeMap<>();
 
     /// What a rule, or a list none of whose rules matches, says.
     private enum Policy {
@@ -88,6 +92,11 @@ final class UserObjects {
         return credentials.get(id);
     }
 
+    /// The throttle group of this name, or null.
+    @Nullable ThrottleGroup findThrottleGroup(String id) {
+        return throttleGroups.get(id);
+    }
+
     /// The TLS credentials of this name.
     ///
     /// @throws UsageError if there are none
@@ -125,14 +134,24 @@ final class UserObjects {
             case "authz-simple" ->
                     authorizations.put(id, TlsAuthorization.only(options.text("identity")));
             case "authz-list" -> authorizations.put(id, list(options));
+            case "throttle-group" -> throttleGroups.put(id, throttleGroup(options));
             case "secret" -> secret(options);
             default ->
                     throw options.invalid(
                             ("the type '%s' is not known; there are tls-creds-x509, tls-creds-psk,"
-                                            + " authz-simple, authz-list and secret")
+                                            + " authz-simple, authz-list, throttle-group and secret")
                                     .formatted(type));
         }
         options.finish();
+    }
+
+    /// QEMU's command line knows the limits by names that begin with `x-`; both are taken.
+    private static ThrottleGroup throttleGroup(OptionReader options) throws BlockException {
+        Limits limits =
+                options.has("limits")
+                        ? ThrottleOpener.limits(options.group("limits"), "")
+                        : ThrottleOpener.limits(options, "x-");
+        return new ThrottleGroup(limits);
     }
 
     private static TlsCredentials x509(OptionReader options) throws BlockException {

@@ -1,5 +1,7 @@
 package dev.lockstep.image;
 
+import dev.lockstep.block.filter.throttle.ThrottleGroup;
+import dev.lockstep.block.filter.throttle.ThrottleOpener;
 import dev.lockstep.block.open.Registry;
 import dev.lockstep.nbd.client.NbdOpener;
 import dev.lockstep.nbd.tls.TlsCredentials;
@@ -12,10 +14,21 @@ import java.util.function.Function;
 public final class Drivers {
     private Drivers() {}
 
+    /// All of them, where no objects were defined that they could name.
+    public static Registry all() {
+        return all(_ -> null, _ -> null);
+    }
+
     /// All of them; images may name others with every text that [ImageText] reads.
     ///
     /// @param credentials finds the TLS credentials of a name, or null
-    public static Registry all(Function<String, @Nullable TlsCredentials> credentials) {
-        return Registry.ofCore().with("nbd", new NbdOpener(credentials)).with(ImageText::parse);
+    /// @param throttleGroups finds the throttle group of a name, or null
+    public static Registry all(
+            Function<String, @Nullable TlsCredentials> credentials,
+            Function<String, @Nullable ThrottleGroup> throttleGroups) {
+        return Registry.ofCore()
+                .with("nbd", new NbdOpener(credentials))
+                .with("throttle", new ThrottleOpener(throttleGroups))
+                .with(ImageText::parse);
     }
 }

@@ -23,7 +23,7 @@ import java.util.Map;
 /// it. It is how every command opens a disk.
 ///
 /// ```java
-/// Registry drivers = Drivers.all(_ -> null);
+/// Registry drivers = Drivers.all();
 /// ImageSpec spec = new ImageSpec("disk.qcow2", null, false);
 /// try (OpenImage image = OpenImage.open(spec, Inherited.NOTHING.withReadOnly(true), drivers)) {
 ///     Gate disk = image.connect(true);

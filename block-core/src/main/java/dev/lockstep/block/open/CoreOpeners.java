@@ -4,6 +4,7 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.file.FileDevice;
 import dev.lockstep.block.file.FileOptions;
 import dev.lockstep.block.filter.compress.CompressDevice;
+import dev.lockstep.block.filter.copyonread.CopyOnReadDevice;
 import dev.lockstep.block.memory.MemoryDevice;
 import dev.lockstep.block.memory.NullDevice;
 import dev.lockstep.block.quorum.QuorumChild;
@@ -41,6 +42,7 @@ final class CoreOpeners {
                 "null-aio", CoreOpeners::nothing,
                 "memory", CoreOpeners::memory,
                 "compress", CoreOpeners::compress,
+                "copy-on-read", CoreOpeners::copyOnRead,
                 "quorum", CoreOpeners::quorum,
                 "qcow2", Qcow2Opener::read);
     }
@@ -109,6 +111,11 @@ final class CoreOpeners {
             }
             return offset == 0 ? RawDevice.whole(file.gate()) : RawDevice.from(file.gate(), offset);
         };
+    }
+
+    private static Opener.Opening copyOnRead(NodeOptions options) throws BlockException {
+        Edge file = options.child("file");
+        return () -> new CopyOnReadDevice(file.gate());
     }
 
     private static Opener.Opening nothing(NodeOptions options) throws BlockException {

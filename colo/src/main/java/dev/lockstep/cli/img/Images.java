@@ -21,7 +21,7 @@ final class Images {
     private Images() {}
 
     static Registry drivers() {
-        return Drivers.all(_ -> null);
+        return Drivers.all();
     }
 
     /// For reading.

@@ -46,9 +46,7 @@ final class Disk implements AutoCloseable {
         try {
             image =
                     OpenImage.open(
-                            spec(name, driverOptions, options),
-                            options.inherited(),
-                            Drivers.all(_ -> null));
+                            spec(name, driverOptions, options), options.inherited(), Drivers.all());
         } catch (IllegalArgumentException e) {
             throw new BlockException(Kind.INVALID, String.valueOf(e.getMessage()), e);
         }

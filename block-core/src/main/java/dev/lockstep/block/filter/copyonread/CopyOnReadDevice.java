@@ -1,0 +1,112 @@
+package dev.lockstep.block.filter.copyonread;
+
+import dev.lockstep.block.BlockException;
+import dev.lockstep.block.CopyBuffers;
+import dev.lockstep.block.Extent;
+import dev.lockstep.block.RangeLock;
+import dev.lockstep.block.RangeLock.Hold;
+import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.filter.ResizableFilter;
+import dev.lockstep.block.graph.Gate;
+
+import java.nio.ByteBuffer;
+import java.util.Set;
+
+/// Copies what is read, in whole blocks of the device's preferred size, where a layer below the
+/// device provides it.
+///
+/// A copy holds its blocks exclusively from looking for them to having written them, and writes
+/// hold theirs shared: a write that ended is never undone by a copy. If a copy cannot be written,
+/// because the disk is full for instance, the read succeeds all the same.
+public final class CopyOnReadDevice extends ResizableFilter {
+    private final Gate device;
+    private final int block;
+    private final RangeLock locks;
+
+    /// A filter above a device that has layers below it.
+    public CopyOnReadDevice(Gate device) {
+        super(device);
+        this.device = device;
+        block = Math.min(CopyBuffers.BYTES, device.capabilities().preferredBlockSize());
+        locks = new RangeLock(block);
+    }
+
+    @Override
+    public void read(long offset, ByteBuffer target) throws BlockException {
+        long end = offset + target.remaining();
+        for (long at = offset; at < end && !device.capabilities().readOnly(); ) {
+            Extent extent = device.extents(at, end - at).getFirst();
+            if (extent.depth() > 1) {
+                copy(at, extent.end());
+            }
+            at = extent.end();
+        }
+        device.read(offset, target);
+    }
+
+    /// Blocks that are there need no copy, which takes a look at the extents: too long for this.
+    @Override
+    public boolean readNow(long offset, ByteBuffer target) {
+        return false;
+    }
+
+    @Override
+    public void write(long offset, ByteBuffer source, Set<WriteFlag> flags) throws BlockException {
+        try (Hold _ = locks.shared(offset, source.remaining())) {
+            device.write(offset, source, flags);
+        }
+    }
+
+    @Override
+    public boolean writeNow(long offset, ByteBuffer source) throws BlockException {
+        try (Hold hold = locks.tryShared(offset, source.remaining())) {
+            return hold != null && device.writeNow(offset, source);
+        }
+    }
+
+    @Override
+    public void zero(long offset, long length, Set<WriteFlag> flags) throws BlockException {
+        try (Hold _ = locks.shared(offset, length)) {
+            device.zero(offset, length, flags);
+        }
+    }
+
+    @Override
+    public void discard(long offset, long length) throws BlockException {
+        try (Hold _ = locks.shared(offset, length)) {
+            device.discard(offset, length);
+        }
+    }
+
+    private void copy(long from, long to) {
+        long last = Math.min((to + block - 1) & -block, size());
+        ByteBuffer buffer = CopyBuffers.take();
+        try {
+            for (long at = from & -block; at < last; at += buffer.limit()) {
+                buffer.clear().limit((int) Math.min(buffer.capacity(), last - at));
+                copyLocked(at, buffer);
+            }
+        } catch (BlockException _) {
+            // What was read is not kept, which nobody was promised.
+        } finally {
+            CopyBuffers.giveBack(buffer);
+        }
+    }
+
+    /// Copies what is still provided by a layer below.
+    private void copyLocked(long offset, ByteBuffer buffer) throws BlockException {
+        int length = buffer.remaining();
+        try (Hold _ = locks.exclusive(offset, length)) {
+            for (long at = offset; at < offset + length; ) {
+                Extent extent = device.extents(at, offset + length - at).getFirst();
+                if (extent.depth() > 1) {
+                    buffer.clear().limit((int) extent.length());
+                    device.read(at, buffer);
+                    device.write(at, buffer.flip(), WriteFlag.NONE);
+                }
+                at = extent.end();
+            }
+        }
+        buffer.clear().limit(length);
+    }
+}

@@ -1,0 +1,6 @@
+/// A filter that writes what is read from a backing image into the image above it, with QEMU's name
+/// `copy-on-read`: what was read once is local afterwards.
+@NullMarked
+package dev.lockstep.block.filter.copyonread;
+
+import org.jspecify.annotations.NullMarked;
