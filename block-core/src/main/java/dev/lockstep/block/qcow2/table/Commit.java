@@ -251,6 +251,7 @@ final class Commit {
         file.sync();
         header.update(h -> h.withRefcountTable(changes.tableOffset(), clusters));
         file.sync();
+        refcounts.guard(header.tables());
         gone.add(new Gone(changes.oldTables(), epochs.next()));
     }
 

@@ -2,9 +2,11 @@ package dev.lockstep.block.qcow2.table;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.qcow2.layout.Feature;
+import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
 
 import java.nio.ByteBuffer;
+import java.util.List;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.UnaryOperator;
 
@@ -31,6 +33,19 @@ public final class ImageHeader {
     /// What it is now.
     public Header current() {
         return current;
+    }
+
+    /// Where the header lies, and the tables that it tells of.
+    List<HostRange> tables() {
+        Header now = current;
+        Geometry geometry = now.geometry();
+        long l1Bytes = (long) now.l1Entries() * Long.BYTES;
+        return List.of(
+                new HostRange(0, 1),
+                new HostRange(
+                        geometry.cluster(now.l1Offset()), Math.max(1, geometry.clusters(l1Bytes))),
+                new HostRange(
+                        geometry.cluster(now.refcountTableOffset()), now.refcountTableClusters()));
     }
 
     /// Whether refcounts are written when the image is closed.

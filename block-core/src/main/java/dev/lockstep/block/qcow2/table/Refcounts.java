@@ -76,7 +76,7 @@ public final class Refcounts {
     public HostRange allocateTable(long count) throws BlockException {
         lock.lock();
         try {
-            return reserve(count);
+            return reserve(count, NOTHING);
         } finally {
             lock.unlock();
         }
@@ -292,7 +292,9 @@ public final class Refcounts {
 
     /// Finds room for a run of clusters that may reach into blocks which do not exist yet, makes
     /// those, and occupies it.
-    private HostRange reserve(long count) throws BlockException {
+    ///
+    /// @param reserved where those must not lie either: what is being reserved meanwhile, before it
+    private HostRange reserve(long count, HostRange reserved) throws BlockException {
         long first = firstFree;
         for (long cluster = first; cluster < first + count; cluster++) {
             if (table.get(cluster) != 0) {
@@ -301,9 +303,11 @@ public final class Refcounts {
         }
         HostRange found = new HostRange(first, count);
         claim(found);
+        long start = reserved.count() == 0 ? first : reserved.cluster();
+        HostRange both = new HostRange(start, found.end() - start);
         int last = table.blockNumber(found.end() - 1);
         for (int number = table.blockNumber(first); number <= last; number++) {
-            makeBlock(number, found);
+            makeBlock(number, both);
         }
         occupy(found);
         return found;
@@ -355,7 +359,7 @@ public final class Refcounts {
         table.extend((int) (clusters * perCluster));
         long before = firstFree;
         firstFree = Math.max(firstFree, reserved.end());
-        HostRange moved = reserve(clusters);
+        HostRange moved = reserve(clusters, reserved);
         firstFree = Math.min(before, firstFree);
         table.moveTo(moved.cluster(), old);
     }

@@ -142,18 +142,7 @@ public final class Tables {
 
     /// Tells the refcounts where the tables are; after the header has told of other places.
     public void guard() {
-        Header now = header.current();
-        List<HostRange> tables = new ArrayList<>();
-        tables.add(new HostRange(0, 1));
-        tables.add(range(now.l1Offset(), (long) now.l1Entries() * Long.BYTES));
-        tables.add(
-                new HostRange(
-                        geometry.cluster(now.refcountTableOffset()), now.refcountTableClusters()));
-        refcounts.guard(tables);
-    }
-
-    private HostRange range(long offset, long bytes) {
-        return new HostRange(geometry.cluster(offset), Math.max(1, geometry.clusters(bytes)));
+        refcounts.guard(header.tables());
     }
 
     /// Writes everything, and leaves the file no longer than it has to be. No request is in flight.
