@@ -81,7 +81,7 @@ class CrashContractTest {
 
         private BlockDevice open(RecordingDevice file) throws Exception {
             disk = file;
-            OpenImage image = OpenImage.open(recipe, new Gate(file), path());
+            OpenImage image = OpenImage.open(recipe, new Gate(file), path(), OpenImage.TIGHT);
             opened = image;
             return image.device();
         }
@@ -109,6 +109,13 @@ class CrashContractTest {
     class VersionTwoOverAnImage extends Image {
         VersionTwoOverAnImage() {
             super("cluster_size=4096,compat=0.10", Below.QCOW2);
+        }
+    }
+
+    @Nested
+    class LazyRefcountsOverAFile extends Image {
+        LazyRefcountsOverAFile() {
+            super("cluster_size=4096,lazy_refcounts=on", Below.RAW);
         }
     }
 

@@ -56,11 +56,12 @@ record CrashHistory(Recipe recipe, Gate gate, GuestHistory guest, RecordingDevic
         int length =
                 1 + random.nextInt(random.nextInt(4) == 0 ? 40_000 : 2 * recipe.clusterBytes());
         length = Math.min(to - offset, Math.ceilDiv(length, grain) * grain);
-        switch (random.nextInt(10)) {
+        switch (random.nextInt(11)) {
             case 0, 1, 2, 3 -> write(random, offset, length);
             case 4 -> zero(offset, length, WriteFlag.UNMAP);
             case 5 -> zero(offset, length, WriteFlag.NONE);
             case 6, 7 -> discard(offset, length);
+            case 8 -> compressed(random, offset, writers);
             default -> flush();
         }
     }
@@ -82,6 +83,21 @@ record CrashHistory(Recipe recipe, Gate gate, GuestHistory guest, RecordingDevic
             gate.write(offset, source, fua ? WriteFlag.DURABLE : WriteFlag.NONE);
         }
         guest.changed(began, clock.tick(), offset, bytes, fua);
+    }
+
+    /// A whole cluster, half of it noise. Several writers never have one for themselves.
+    private void compressed(Random random, int place, int writers) throws BlockException {
+        if (writers > 1) {
+            return;
+        }
+        int cluster = recipe.clusterBytes();
+        int offset = place / cluster * cluster;
+        byte[] bytes = new byte[Math.min(cluster, recipe.size() - offset)];
+        byte[] noise = BlockDeviceContract.randomBytes(random, bytes.length / 2);
+        System.arraycopy(noise, 0, bytes, 0, noise.length);
+        long began = clock.tick();
+        gate.writeCompressed(offset, ByteBuffer.wrap(bytes));
+        guest.changed(began, clock.tick(), offset, bytes, false);
     }
 
     private void zero(int offset, int length, Set<WriteFlag> flags) throws BlockException {

@@ -15,15 +15,39 @@ import java.util.List;
 
 /// An image that is open with everything that it is made of. Closing it closes all of that.
 final class OpenImage implements AutoCloseable {
-    /// Discards give space back, as they do in a guest's eyes.
-    private static final Qcow2Options OPTIONS = Qcow2Options.DEFAULTS;
+    /// Nothing has to leave the caches, and discards reach the file.
+    static final Qcow2Options ROOMY = caches(Qcow2Options.UNSAID, Qcow2Options.UNSAID);
+
+    /// The caches are as small as they can be.
+    static final Qcow2Options TIGHT = caches(0, 512);
 
     /// The image first.
     private final List<BlockDevice> devices = new ArrayList<>();
 
+    private final Qcow2Options options;
+
+    private OpenImage(Qcow2Options options) {
+        this.options = options;
+    }
+
+    private static Qcow2Options caches(long bytes, long entryBytes) {
+        Qcow2Options usual = Qcow2Options.DEFAULTS;
+        return new Qcow2Options(
+                usual.lazyRefcounts(),
+                true,
+                usual.passDiscardSnapshot(),
+                usual.passDiscardOther(),
+                usual.discardNoUnref(),
+                Qcow2Options.UNSAID,
+                bytes,
+                entryBytes,
+                bytes,
+                usual.cacheCleanInterval());
+    }
+
     /// Opens an image that a recipe made.
     static OpenImage open(Recipe recipe, Path image, boolean readOnly) throws BlockException {
-        OpenImage opened = new OpenImage();
+        OpenImage opened = new OpenImage(readOnly ? ROOMY : TIGHT);
         try {
             opened.add(recipe, opened.file(image, readOnly), image, readOnly);
             return opened;
@@ -34,8 +58,9 @@ final class OpenImage implements AutoCloseable {
     }
 
     /// Opens an image whose file is some other device.
-    static OpenImage open(Recipe recipe, Gate file, Path image) throws BlockException {
-        OpenImage opened = new OpenImage();
+    static OpenImage open(Recipe recipe, Gate file, Path image, Qcow2Options options)
+            throws BlockException {
+        OpenImage opened = new OpenImage(options);
         try {
             opened.add(recipe, file, image, false);
             return opened;
@@ -63,7 +88,7 @@ final class OpenImage implements AutoCloseable {
 
     private void add(Recipe recipe, Gate file, Path image, boolean readOnly) throws BlockException {
         Gate data = recipe.external() ? file(Recipe.dataFile(image), readOnly) : null;
-        add(Qcow2Device.open(file, backing(recipe, image), data, OPTIONS, readOnly));
+        add(Qcow2Device.open(file, backing(recipe, image), data, options, readOnly));
     }
 
     private @Nullable Gate backing(Recipe recipe, Path image) throws BlockException {
@@ -73,7 +98,7 @@ final class OpenImage implements AutoCloseable {
         Gate file = file(recipe.backingFile(image), true);
         return recipe.below().raw()
                 ? file
-                : Gate.readOnly(add(Qcow2Device.open(file, null, null, OPTIONS, true)));
+                : Gate.readOnly(add(Qcow2Device.open(file, null, null, options, true)));
     }
 
     private Gate file(Path path, boolean readOnly) throws BlockException {

@@ -6,6 +6,7 @@ import dev.lockstep.block.graph.Gate;
 
 import java.nio.ByteBuffer;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 
 /// Something that can be done to an image by us and by qemu-io alike.
@@ -31,10 +32,14 @@ record Operation(Kind kind, long offset, int length, int value) {
         if (kind == Kind.COMPRESSED && recipe.external()) {
             kind = Kind.WRITE;
         }
-        // In version 2 a discard lets qemu's guest see the backing file again; ours sees zeroes or
-        // what was there.
-        if (kind == Kind.DISCARD && recipe.old() && recipe.below() != Recipe.Below.NOTHING) {
-            kind = Kind.UNMAP;
+        // Over a backing file qemu discards nothing in version 2.
+        if (recipe.old() && recipe.below() != Recipe.Below.NOTHING) {
+            kind =
+                    switch (kind) {
+                        case DISCARD -> Kind.UNMAP;
+                        case COMPRESSED -> Kind.WRITE;
+                        default -> kind;
+                    };
         }
         int cluster = recipe.clusterBytes();
         int grain =
@@ -70,18 +75,19 @@ record Operation(Kind kind, long offset, int length, int value) {
         }
     }
 
-    /// The command of qemu-io that does it.
-    String command() {
+    /// The commands of qemu-io that do it. Other than ours, it compresses only what has no place in
+    /// the image.
+    List<String> commands() {
         String range = "%d %d".formatted(offset, length);
         return switch (kind) {
-            case WRITE -> "write -q -P %d %s".formatted(value, range);
-            case DURABLE_WRITE -> "write -q -f -P %d %s".formatted(value, range);
-            // QEMU does not compress over what is allocated already.
-            case COMPRESSED -> "write -q -P %d %s".formatted(value, range);
-            case ZERO -> "write -q -z " + range;
-            case UNMAP -> "write -q -z -u " + range;
-            case DISCARD -> "discard -q " + range;
-            case FLUSH -> "flush";
+            case WRITE -> List.of("write -q -P %d %s".formatted(value, range));
+            case DURABLE_WRITE -> List.of("write -q -f -P %d %s".formatted(value, range));
+            case COMPRESSED ->
+                    List.of("discard -q " + range, "write -q -c -P %d %s".formatted(value, range));
+            case ZERO -> List.of("write -q -z " + range);
+            case UNMAP -> List.of("write -q -z -u " + range);
+            case DISCARD -> List.of("discard -q " + range);
+            case FLUSH -> List.of("flush");
         };
     }
 

@@ -354,9 +354,9 @@ public final class Mappings {
                             : read(word, l1Index(offset), (int) (slice.number() % slicesPerTable));
             lock.lock();
             try {
+                makeRoom();
                 slice.load(content);
                 clock.addLast(slice);
-                shrink();
             } finally {
                 lock.unlock();
             }
@@ -384,9 +384,11 @@ public final class Mappings {
                 sliceWords);
     }
 
-    /// Drops what was not used for longest, roughly, until the cache has its size.
-    private void shrink() {
-        for (int looked = 2 * clock.size(); clock.size() > slicesMax && looked > 0; looked--) {
+    /// Drops what was not used for longest, roughly, until there is room for one more in the cache.
+    /// That one comes afterwards: where all others have to stay, it would be dropped itself, again
+    /// and again.
+    private void makeRoom() {
+        for (int looked = 2 * clock.size(); clock.size() >= slicesMax && looked > 0; looked--) {
             Slice oldest = clock.removeFirst();
             if (oldest.takeUsed() || !oldest.canGo()) {
                 clock.addLast(oldest);
