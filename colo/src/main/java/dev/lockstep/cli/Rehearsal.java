@@ -25,6 +25,7 @@ final class Rehearsal {
         Path folder = Files.createTempDirectory("lockstep-rehearsal");
         Path disk = folder.resolve("disk");
         Path copy = folder.resolve("copy");
+        Path image = folder.resolve("image");
         Path socket = folder.resolve("socket");
         PrintStream output = System.out;
         try (RandomAccessFile file = new RandomAccessFile(disk.toFile(), "rw")) {
@@ -44,14 +45,27 @@ final class Rehearsal {
             run("copy", "--flush", uri, copy.toString());
             run("copy", copy.toString(), uri);
             run("copy", "-p", uri, "null:");
+            rehearseImages(disk.toString(), image.toString());
         } finally {
             System.setOut(output);
             Files.deleteIfExists(copy);
+            Files.deleteIfExists(image);
             Files.deleteIfExists(disk);
             Files.deleteIfExists(socket);
             Files.deleteIfExists(folder);
         }
         System.exit(0);
+    }
+
+    private static void rehearseImages(String disk, String image) {
+        run("img", "create", "-f", "qcow2", image, "4M");
+        run("img", "convert", "-c", "-U", "-f", "raw", "-O", "qcow2", disk, image);
+        run("img", "convert", "-U", "-f", "raw", "-O", "qcow2", disk, image);
+        run("img", "check", image);
+        run("img", "info", "--output=json", image);
+        run("img", "map", image);
+        run("img", "compare", image, image);
+        run("io", "-f", "qcow2", "-c", "write -q 0 64k", "-c", "read -q 0 64k", image);
     }
 
     private static void run(String... arguments) {

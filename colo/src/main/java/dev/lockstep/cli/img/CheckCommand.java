@@ -15,6 +15,8 @@ import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
 import java.io.IOException;
+import java.math.BigDecimal;
+import java.math.RoundingMode;
 import java.util.concurrent.Callable;
 
 /// `lockstep img check`.
@@ -143,7 +145,7 @@ final class CheckCommand implements Callable<Integer> {
         add(text, result.checkErrors(), "internal errors have occurred during the check.");
         if (result.allocatedClusters() > 0) {
             text.append(
-                    "%d/%d = %.2f%% allocated, %.2f%% fragmented, %.2f%% compressed clusters%n"
+                    "%d/%d = %s%% allocated, %s%% fragmented, %s%% compressed clusters%n"
                             .formatted(
                                     result.allocatedClusters(),
                                     result.totalClusters(),
@@ -167,7 +169,10 @@ final class CheckCommand implements Callable<Integer> {
         }
     }
 
-    private static double percent(long part, long whole) {
-        return 100.0 * part / whole;
+    /// Halves go to the even digit, as in C.
+    private static String percent(long part, long whole) {
+        return new BigDecimal(100.0 * part / whole)
+                .setScale(2, RoundingMode.HALF_EVEN)
+                .toPlainString();
     }
 }

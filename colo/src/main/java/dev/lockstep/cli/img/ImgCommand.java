@@ -24,7 +24,8 @@ import java.util.concurrent.Callable;
             ConvertCommand.class,
             MapCommand.class,
             CompareCommand.class,
-            ResizeCommand.class
+            ResizeCommand.class,
+            SnapshotCommand.class
         },
         footer = {
             "",

@@ -2,6 +2,8 @@ package dev.lockstep.cli.io;
 
 import dev.lockstep.block.BlockException;
 
+import java.math.BigDecimal;
+import java.math.RoundingMode;
 import java.nio.ByteBuffer;
 import java.util.Locale;
 
@@ -28,7 +30,8 @@ final class Figures {
             value /= 1024;
             unit++;
         }
-        String number = "%.3f".formatted(value);
+        // Halves go to the even digit, as in C; Java's own formats take them up.
+        String number = new BigDecimal(value).setScale(3, RoundingMode.HALF_EVEN).toPlainString();
         if (number.endsWith(".000")) {
             number = number.substring(0, number.length() - 4);
         }
