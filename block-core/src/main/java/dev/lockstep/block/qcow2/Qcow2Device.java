@@ -2,7 +2,6 @@ package dev.lockstep.block.qcow2;
 
 import dev.lockstep.block.BlockDevice;
 import dev.lockstep.block.BlockException;
-import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Capabilities;
 import dev.lockstep.block.Capabilities.Support;
 import dev.lockstep.block.CompressedTarget;
@@ -12,23 +11,17 @@ import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.RangeLock.Hold;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
-import dev.lockstep.block.qcow2.Qcow2Options.Caches;
-import dev.lockstep.block.qcow2.check.CheckResult;
-import dev.lockstep.block.qcow2.check.Qcow2Checker;
-import dev.lockstep.block.qcow2.check.Repair;
-import dev.lockstep.block.qcow2.codec.ClusterCodec;
-import dev.lockstep.block.qcow2.codec.CompressedClusters;
+import dev.lockstep.block.qcow2.bitmaps.ImageBitmaps;
 import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
+import dev.lockstep.block.qcow2.layout.SnapshotEntry;
 import dev.lockstep.block.qcow2.table.Epochs.Epoch;
 import dev.lockstep.block.qcow2.table.HostFile;
 import dev.lockstep.block.qcow2.table.Mapping;
 import dev.lockstep.block.qcow2.table.Tables;
 
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 import java.nio.ByteBuffer;
 import java.time.Duration;
@@ -44,8 +37,6 @@ import java.util.concurrent.atomic.AtomicBoolean;
 /// A flush makes data and metadata durable. Closing writes the metadata too, so that an image which
 /// was closed has no leaks, but only a flush before makes that durable.
 public final class Qcow2Device implements BlockDevice, CompressedTarget, Located {
-    private static final Logger LOG = LoggerFactory.getLogger(Qcow2Device.class);
-
     /// After this many extents the answer stops short.
     private static final int EXTENTS_MAX = 1024;
 
@@ -68,9 +59,13 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
     private final Capabilities capabilities;
     private final AtomicBoolean closed = new AtomicBoolean();
     private final CountDownLatch closing = new CountDownLatch(1);
+    private final @Nullable ImageBitmaps recording;
     private volatile long size;
 
-    private Qcow2Device(Image image, long size, boolean readOnly) {
+    /// @param recording the bitmaps that may have to know what is written, if there are any
+    private Qcow2Device(
+            Image image, long size, boolean readOnly, @Nullable ImageBitmaps recording) {
+        this.recording = recording;
         this.image = image;
         this.size = size;
         tables = image.tables();
@@ -107,51 +102,53 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
             boolean readOnly)
             throws BlockException {
         HostFile host = HostFile.ofImage(file);
-        Header header = readOnly ? header(host) : soundHeader(host);
-        if (header.has(Feature.EXTERNAL_DATA) != (dataFile != null)) {
-            throw new BlockException(
-                    Kind.INVALID,
-                    "%s: %s"
-                            .formatted(
-                                    file.description(),
-                                    dataFile == null
-                                            ? "its data lies in another file: name it as data-file"
-                                            : "its data lies in itself: leave data-file out"));
-        }
-        HostFile data = dataFile == null ? null : HostFile.ofData(dataFile);
+        Header header = readOnly ? Parts.header(host) : Parts.soundHeader(host);
         Tables tables =
-                new Tables(
-                        host,
-                        header,
-                        header.l1Offset(),
-                        header.l1Entries(),
-                        data,
-                        settings(header, options));
+                Parts.tables(
+                        host, header, header.l1Offset(), header.l1Entries(), dataFile, options);
         if (!readOnly) {
             tables.header().update(h -> h.with(h.features().withoutUnknownAutoclear()));
         }
-        CompressedClusters compressed =
-                new CompressedClusters(
-                        file,
-                        switch (header.compression()) {
-                            case DEFLATE -> ClusterCodec.deflate();
-                            case ZSTD -> ClusterCodec.zstd();
-                        },
-                        header.geometry().clusterBytes());
-        Image image =
-                new Image(
-                        tables,
-                        data == null ? host : data,
-                        data != null && options.passDiscardRequest(),
-                        compressed,
-                        backing);
-        Qcow2Device device = new Qcow2Device(image, header.size(), readOnly);
+        Qcow2Device device =
+                new Qcow2Device(
+                        Parts.image(tables, backing, options),
+                        header.size(),
+                        readOnly,
+                        Parts.recording(host, header, readOnly));
+        device.cleanCaches(options);
+        return device;
+    }
+
+    /// Opens the disk as it was when a snapshot inside the image was taken. It can only be read.
+    ///
+    /// @param snapshot one of [SnapshotList#read]
+    /// @throws BlockException as [#open]
+    public static Qcow2Device openSnapshot(
+            Gate file,
+            @Nullable Gate backing,
+            @Nullable Gate dataFile,
+            Qcow2Options options,
+            SnapshotEntry snapshot)
+            throws BlockException {
+        HostFile host = HostFile.ofImage(file);
+        Header header = Parts.header(host);
+        long size = snapshot.diskBytes().orElse(header.size());
+        if (header.geometry().l1Entries(size) > snapshot.l1Entries()) {
+            throw host.corrupt(
+                    "the L1 table of snapshot '%s' is too short".formatted(snapshot.name()));
+        }
+        Tables tables =
+                Parts.tables(
+                        host, header, snapshot.l1Offset(), snapshot.l1Entries(), dataFile, options);
+        return new Qcow2Device(Parts.image(tables, backing, options), size, true, null);
+    }
+
+    private void cleanCaches(Qcow2Options options) {
         if (options.cacheCleanInterval().isPositive()) {
             Thread.ofVirtual()
-                    .name("clean caches of " + device.description)
-                    .start(() -> device.cleanCaches(options.cacheCleanInterval()));
+                    .name("clean caches of " + description)
+                    .start(() -> cleanCaches(options.cacheCleanInterval()));
         }
-        return device;
     }
 
     private void cleanCaches(Duration interval) {
@@ -165,56 +162,21 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
         }
     }
 
-    private static Tables.Settings settings(Header header, Qcow2Options options)
-            throws BlockException {
-        int entryBytes = header.geometry().entryWords() * Long.BYTES;
-        Caches caches = options.caches(header.size(), header.clusterBytes(), entryBytes);
-        boolean lazy =
-                switch (options.lazyRefcounts()) {
-                    case AS_IN_IMAGE -> header.has(Feature.LAZY_REFCOUNTS);
-                    case ON -> true;
-                    case OFF -> false;
-                };
-        return new Tables.Settings(
-                caches.l2Bytes(),
-                caches.l2EntryBytes(),
-                caches.refcountBytes(),
-                lazy,
-                options.passDiscardRequest());
-    }
-
     /// Reads and checks the header of an image.
     ///
     /// @throws BlockException with one sentence that names the field that is wrong
     public static Header header(Gate file) throws BlockException {
-        return header(HostFile.ofImage(file));
+        return Parts.header(HostFile.ofImage(file));
     }
 
-    /// The header of an image that can be written to. One whose refcounts may be wrong, since it
-    /// was not closed, is repaired first.
-    private static Header soundHeader(HostFile file) throws BlockException {
-        Header header = header(file);
-        if (header.has(Feature.CORRUPT)) {
-            throw file.corrupt("it is marked as corrupt, so that it can only be read");
-        }
-        if (!header.has(Feature.DIRTY)) {
-            return header;
-        }
-        LOG.warn("{}: the image was not closed properly: it is repaired", file.description());
-        CheckResult result = Qcow2Checker.check(file.gate(), Repair.ALL, LOG::debug);
-        if (!result.isSound()) {
-            throw file.corrupt("it was not closed properly and could not be repaired");
-        }
-        return header(file);
-    }
-
-    private static Header header(HostFile file) throws BlockException {
-        ByteBuffer probe = ByteBuffer.allocate(Header.PROBE_BYTES);
-        file.read(0, probe);
-        int clusterBytes = Header.clusterBytes(probe.flip(), file.description());
-        ByteBuffer head = ByteBuffer.allocate((int) Math.min(clusterBytes, file.size()));
-        file.read(0, head);
-        return Header.parse(head.flip(), file.size(), file.description());
+    /// The bitmaps that the image keeps.
+    ///
+    /// @throws BlockException if what the image says about them is not possible
+    public ImageBitmaps bitmaps() throws BlockException {
+        ImageBitmaps bitmaps = recording;
+        return bitmaps == null
+                ? ImageBitmaps.read(tables.file(), tables.header().current(), false)
+                : bitmaps;
     }
 
     @Override
@@ -257,6 +219,8 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
     @Override
     public void write(long offset, ByteBuffer source, Set<WriteFlag> flags) throws BlockException {
         tables.beforeChange();
+        long start = offset;
+        int length = source.remaining();
         Epoch epoch = tables.enter();
         try {
             int end = source.limit();
@@ -277,6 +241,7 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
             }
         } finally {
             epoch.leave();
+            record(start, length);
         }
     }
 
@@ -288,21 +253,39 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
 
     @Override
     public void writeCompressed(long offset, ByteBuffer source) throws BlockException {
-        compressor.write(offset, source, (at, cluster) -> write(at, cluster, WriteFlag.NONE));
+        int length = source.remaining();
+        try {
+            compressor.write(offset, source, (at, cluster) -> write(at, cluster, WriteFlag.NONE));
+        } finally {
+            record(offset, length);
+        }
     }
 
     @Override
     public boolean writeNow(long offset, ByteBuffer source) throws BlockException {
+        int length = source.remaining();
         Epoch epoch = tables.enter();
         try {
-            return tables.mappings().lookupNow(offset, source.remaining())
-                            instanceof Mapping.Data at
-                    && at.writable()
-                    && at.length() == source.remaining()
-                    && tables.file().damage() == null
-                    && image.data().writeNow(at.host(), source);
+            boolean written =
+                    tables.mappings().lookupNow(offset, length) instanceof Mapping.Data at
+                            && at.writable()
+                            && at.length() == length
+                            && tables.file().damage() == null
+                            && image.data().writeNow(at.host(), source);
+            if (written) {
+                record(offset, length);
+            }
+            return written;
         } finally {
             epoch.leave();
+        }
+    }
+
+    /// Tells the bitmaps what was written, or may have been.
+    private void record(long offset, long length) {
+        ImageBitmaps bitmaps = recording;
+        if (bitmaps != null) {
+            bitmaps.mark(offset, length);
         }
     }
 
@@ -318,6 +301,7 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
                 eraser.zero(at, step, isEnd(at + step), flags, writer);
             } finally {
                 epoch.leave();
+                record(at, step);
             }
             at += step;
         }
@@ -334,6 +318,7 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
                 eraser.discard(at, step);
             } finally {
                 epoch.leave();
+                record(at, step);
             }
             at += step;
         }
@@ -390,7 +375,7 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
     private void addBacking(List<Extent> found, long offset, long length) throws BlockException {
         Gate backing = image.backing();
         if (backing == null || offset >= backing.size()) {
-            add(found, Extent.of(offset, length, Extent.Kind.HOLE));
+            add(found, new Extent(offset, length, Extent.Kind.HOLE, 0));
             return;
         }
         for (Extent below : backing.extents(offset, Math.min(length, backing.size() - offset))) {
@@ -413,11 +398,19 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
 
     @Override
     public void close() throws BlockException {
-        if (closed.compareAndSet(false, true)) {
-            closing.countDown();
-            if (!capabilities.readOnly()) {
-                tables.close();
+        if (!closed.compareAndSet(false, true)) {
+            return;
+        }
+        closing.countDown();
+        if (capabilities.readOnly()) {
+            return;
+        }
+        try {
+            if (recording != null) {
+                recording.end(tables);
             }
+        } finally {
+            tables.close();
         }
     }
 

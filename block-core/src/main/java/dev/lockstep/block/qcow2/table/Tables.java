@@ -7,13 +7,11 @@ import dev.lockstep.block.qcow2.layout.Header;
 
 import org.jspecify.annotations.Nullable;
 
-import java.util.ArrayList;
-import java.util.List;
-
 /// All metadata of an open image. A request [#enter]s, looks up, reads or writes, changes mappings,
 /// and leaves; a flush is a [#commit].
 public final class Tables {
     private final HostFile file;
+    private final @Nullable HostFile dataFile;
     private final Geometry geometry;
     private final ImageHeader header;
     private final Refcounts refcounts;
@@ -49,6 +47,7 @@ public final class Tables {
             Settings settings)
             throws BlockException {
         this.file = file;
+        this.dataFile = dataFile;
         geometry = header.geometry();
         bytesAtOpen = file.size();
         this.header = new ImageHeader(file, header, settings.lazyRefcounts());
@@ -83,6 +82,11 @@ public final class Tables {
     /// The file of the image.
     public HostFile file() {
         return file;
+    }
+
+    /// The external data file, if there is one.
+    public @Nullable HostFile dataFile() {
+        return dataFile;
     }
 
     /// The arithmetic of the image.
@@ -138,6 +142,15 @@ public final class Tables {
     /// storage. Those who wait at the same time share the work.
     public void commit() throws BlockException {
         commit.run();
+    }
+
+    /// Allocates clusters, one after the other, for something that no mapping refers to. Until the
+    /// next commit they are free again after a crash.
+    ///
+    /// @return where they begin in the file
+    public long allocate(long clusters) throws BlockException {
+        header.beforeChanges();
+        return refcounts.allocateTable(clusters).cluster() << geometry.clusterBits();
     }
 
     /// Tells the refcounts where the tables are; after the header has told of other places.
