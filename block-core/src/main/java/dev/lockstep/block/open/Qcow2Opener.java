@@ -5,8 +5,10 @@ import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.qcow2.Qcow2Device;
 import dev.lockstep.block.qcow2.Qcow2Options;
 import dev.lockstep.block.qcow2.Qcow2Options.LazyRefcounts;
+import dev.lockstep.block.qcow2.SnapshotList;
 import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.layout.Header;
+import dev.lockstep.block.qcow2.layout.SnapshotEntry;
 
 import org.jspecify.annotations.Nullable;
 
@@ -25,6 +27,9 @@ import java.util.List;
 ///     discard-no-unref            a discarded cluster keeps its place in the file; default: off
 ///     cache-size, l2-cache-size, l2-cache-entry-size, refcount-cache-size, cache-clean-interval
 ///                                 see [Qcow2Options]
+///     load-snapshot               the disk as it was at a snapshot inside, by its id or name, or
+/// by
+///                                 load-snapshot.id and .name; read-only; ours alone
 ///     overlap-check               taken and checked; here a cluster is allocated once, or refused
 final class Qcow2Opener {
     private static final List<String> OVERLAP_CHECKS =
@@ -57,15 +62,34 @@ final class Qcow2Opener {
         ImpliedEdge dataFile = options.dataFile();
         Qcow2Options how = options(options);
         boolean readOnly = options.common().readOnly();
+        Snapshot snapshot = snapshot(options);
         return () -> {
             Header header = Qcow2Device.header(file.gate());
-            return Qcow2Device.open(
-                    file.gate(),
-                    backing(backing, header),
-                    dataFile(dataFile, header),
-                    how,
-                    readOnly);
+            SnapshotEntry loaded = snapshot.find(file.gate());
+            Gate below = backing(backing, header);
+            Gate data = dataFile(dataFile, header);
+            return loaded == null
+                    ? Qcow2Device.open(file.gate(), below, data, how, readOnly)
+                    : Qcow2Device.openSnapshot(file.gate(), below, data, how, loaded);
         };
+    }
+
+    /// Finds what was asked for in an image, or null if it was nothing.
+    @FunctionalInterface
+    private interface Snapshot {
+        @Nullable SnapshotEntry find(Gate file) throws BlockException;
+    }
+
+    private static Snapshot snapshot(NodeOptions options) throws BlockException {
+        String key = "load-snapshot";
+        if (options.isGroup(key)) {
+            OptionReader group = options.group(key);
+            String id = group.textOrNull("id");
+            String name = group.textOrNull("name");
+            return file -> SnapshotList.read(file).find(id, name);
+        }
+        String idOrName = options.textOrNull(key);
+        return file -> idOrName == null ? null : SnapshotList.read(file).find(idOrName);
     }
 
     private static @Nullable Gate backing(ImpliedEdge edge, Header header) throws BlockException {
