@@ -27,7 +27,7 @@ public record Extent(long offset, long length, Kind kind, int depth) {
 
     /// Returns an extent that the asked device provides itself.
     public static Extent of(long offset, long length, Kind kind) {
-        return new Extent(offset, length, kind, kind == Kind.HOLE ? 0 : 1);
+        return new Extent(offset, length, kind, 1);
     }
 
     /// Returns the first byte after it.
