@@ -1,5 +1,6 @@
 package dev.lockstep.cli;
 
+import dev.lockstep.block.BlockException;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.image.OpenImage;
 import dev.lockstep.nbd.Address;
@@ -281,7 +282,7 @@ final class NbdCommand implements Callable<Integer> {
         }
     }
 
-    private Export export(OpenImage opened) {
+    private Export export(OpenImage opened) throws BlockException {
         Gate root = opened.connect(image.readOnly());
         try {
             Export export =
@@ -292,6 +293,9 @@ final class NbdCommand implements Callable<Integer> {
                             .withMinimumBlockSize(minimumBlock);
             if (resize) {
                 export = export.withResizing();
+            }
+            for (MetaContext context : image.contexts(opened)) {
+                export = export.withContext(context);
             }
             return allocationDepth ? export.withContext(MetaContext.allocationDepth(root)) : export;
         } catch (IllegalArgumentException e) {

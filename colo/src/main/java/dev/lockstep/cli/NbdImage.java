@@ -4,12 +4,17 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.file.CacheMode;
 import dev.lockstep.block.open.Inherited;
 import dev.lockstep.block.open.Inherited.DetectZeroes;
+import dev.lockstep.block.open.Option.Text;
 import dev.lockstep.block.open.Option.Whole;
 import dev.lockstep.block.open.Options;
 import dev.lockstep.block.overlay.BufferStore;
+import dev.lockstep.block.qcow2.bitmaps.PersistentBitmap;
 import dev.lockstep.image.Drivers;
 import dev.lockstep.image.ImageSpec;
+import dev.lockstep.image.KeyValues;
 import dev.lockstep.image.OpenImage;
+import dev.lockstep.nbd.MarkedBytes;
+import dev.lockstep.nbd.MetaContext;
 
 import org.jspecify.annotations.Nullable;
 
@@ -17,6 +22,8 @@ import picocli.CommandLine.Option;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 
@@ -48,8 +55,8 @@ final class NbdImage {
             names = {"-f", "--format"},
             paramLabel = "FMT",
             description =
-                    "The image's format; raw is the only one so far. Default: found out by looking,"
-                            + " with a warning.")
+                    "The image's format: raw or qcow2. Default: found out by looking, with a"
+                            + " warning if it looks raw.")
     private @Nullable String format;
 
     @Option(
@@ -80,14 +87,18 @@ final class NbdImage {
     @Option(
             names = {"-l", "--load-snapshot"},
             paramLabel = "SNAPSHOT",
-            description = "Export a snapshot inside the image. Raw images have none.")
+            description =
+                    "Export, read-only, the disk as it was at a snapshot inside the image: its id or"
+                            + " name, or snapshot.id=ID,snapshot.name=NAME.")
     private @Nullable String internalSnapshot;
 
     @Option(
             names = {"-B", "--bitmap"},
             paramLabel = "NAME",
-            description = "Tell clients of a dirty bitmap inside the image. Raw images have none.")
-    private @Nullable String bitmap;
+            description =
+                    "Tell clients of the dirty bitmap NAME inside the image, or of the next one"
+                            + " below it in the chain (qemu:dirty-bitmap:NAME). May be repeated.")
+    private List<String> bitmaps = new ArrayList<>();
 
     @Option(
             names = "--cache",
@@ -126,9 +137,21 @@ final class NbdImage {
                             + " without writing, unmap (with --discard=unmap) releases the space.")
     private DetectZeroes detectZeroes = DetectZeroes.OFF;
 
-    /// Whether clients may write.
+    /// Whether clients may not write.
     boolean readOnly() {
-        return readOnly;
+        return readOnly || internalSnapshot != null;
+    }
+
+    /// What clients are to be told about the disk besides its bytes.
+    List<MetaContext> contexts(OpenImage image) throws BlockException {
+        List<MetaContext> contexts = new ArrayList<>();
+        for (String name : bitmaps) {
+            PersistentBitmap bitmap = image.bitmap(name);
+            contexts.add(
+                    MetaContext.dirtyBitmap(
+                            name, MarkedBytes.of(bitmap.bits(), bitmap.granularity())));
+        }
+        return contexts;
     }
 
     /// Whether anything was said about the disk.
@@ -139,7 +162,7 @@ final class NbdImage {
                 || readOnly
                 || snapshot
                 || internalSnapshot != null
-                || bitmap != null
+                || !bitmaps.isEmpty()
                 || aio != null;
     }
 
@@ -153,14 +176,14 @@ final class NbdImage {
         if (aio == Aio.NATIVE && !direct) {
             throw new UsageError("--aio=native needs --cache=none or directsync as well");
         }
-        if (internalSnapshot != null) {
-            throw new UsageError(
-                    "-l %s: no format that is supported has snapshots inside"
-                            .formatted(internalSnapshot));
+        if (!bitmaps.isEmpty() && offset != null) {
+            throw new UsageError("-B tells of the whole disk: leave -o out");
         }
-        if (bitmap != null) {
-            throw new UsageError(
-                    "-B %s: no format that is supported has bitmaps inside".formatted(bitmap));
+        if (internalSnapshot != null && format != null && !format.equals("qcow2")) {
+            throw new UsageError("-l: a %s image has no snapshots inside".formatted(format));
+        }
+        if (internalSnapshot != null && snapshot) {
+            throw new UsageError("-l exports a snapshot that nobody writes to: leave -s out");
         }
     }
 
@@ -181,7 +204,8 @@ final class NbdImage {
                                 .with("driver", "raw")
                                 .with("offset", new Whole(offset.count())));
             }
-            if (!readOnly && (mode() == CacheMode.WRITETHROUGH || mode() == CacheMode.DIRECTSYNC)) {
+            if (!readOnly()
+                    && (mode() == CacheMode.WRITETHROUGH || mode() == CacheMode.DIRECTSYNC)) {
                 image.writeThrough();
             }
             done = true;
@@ -200,30 +224,49 @@ final class NbdImage {
     private Inherited defaults() {
         CacheMode mode = mode();
         return new Inherited(
-                readOnly || snapshot,
+                readOnly() || snapshot,
                 mode == CacheMode.NONE || mode == CacheMode.DIRECTSYNC,
                 mode == CacheMode.UNSAFE,
                 false,
                 discard.unmaps(),
-                readOnly || snapshot ? DetectZeroes.OFF : detectZeroes);
+                readOnly() || snapshot ? DetectZeroes.OFF : detectZeroes);
     }
 
     private OpenImage openFormat(String file, UserObjects objects) throws BlockException {
         if (format != null) {
             checkFormat(format);
         }
-        OpenImage image;
+        Options tree = tree(new ImageSpec(file, format, imageOptions));
+        OpenImage image =
+                OpenImage.open(
+                        tree,
+                        defaults(),
+                        Drivers.all(objects::findCredentials, objects::findThrottleGroup));
+        image.warnOfGuesses();
+        return image;
+    }
+
+    private Options tree(ImageSpec spec) {
         try {
-            image =
-                    OpenImage.open(
-                            new ImageSpec(file, format, imageOptions),
-                            defaults(),
-                            Drivers.all(objects::findCredentials, objects::findThrottleGroup));
+            Options tree = spec.tree();
+            return internalSnapshot == null
+                    ? tree
+                    : tree.with("load-snapshot", wanted(internalSnapshot));
         } catch (IllegalArgumentException e) {
             throw new UsageError(String.valueOf(e.getMessage()));
         }
-        image.warnOfGuesses();
-        return image;
+    }
+
+    private static dev.lockstep.block.open.Option wanted(String snapshot) {
+        if (!snapshot.startsWith("snapshot.")) {
+            return new Text(snapshot);
+        }
+        Options keys = KeyValues.parse(snapshot);
+        if (keys.values().size() > 1 || !(keys.find("snapshot") instanceof Options wanted)) {
+            throw new IllegalArgumentException(
+                    "-l %s: write snapshot.id=ID,snapshot.name=NAME".formatted(snapshot));
+        }
+        return wanted;
     }
 
     private static void checkFormat(String format) {

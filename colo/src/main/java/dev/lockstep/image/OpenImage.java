@@ -2,6 +2,7 @@ package dev.lockstep.image;
 
 import dev.lockstep.block.BlockDevice;
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.filter.writethrough.WriteThroughDevice;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.graph.Graph;
@@ -13,6 +14,8 @@ import dev.lockstep.block.open.Registry;
 import dev.lockstep.block.overlay.BufferOverlay;
 import dev.lockstep.block.overlay.BufferStore;
 import dev.lockstep.block.overlay.ByteBudget;
+import dev.lockstep.block.qcow2.Qcow2Device;
+import dev.lockstep.block.qcow2.bitmaps.PersistentBitmap;
 
 import java.io.IOException;
 import java.util.ArrayDeque;
@@ -49,7 +52,15 @@ public final class OpenImage implements AutoCloseable {
     /// @throws BlockException with one sentence if it cannot be opened; nothing stays open then
     public static OpenImage open(ImageSpec spec, Inherited defaults, Registry drivers)
             throws BlockException {
-        return new OpenImage(spec.tree(), defaults, drivers);
+        return open(spec.tree(), defaults, drivers);
+    }
+
+    /// Opens a disk whose options are known.
+    ///
+    /// @throws BlockException with one sentence if it cannot be opened; nothing stays open then
+    public static OpenImage open(Options tree, Inherited defaults, Registry drivers)
+            throws BlockException {
+        return new OpenImage(tree, defaults, drivers);
     }
 
     private OpenImage(Options tree, Inherited defaults, Registry registry) throws BlockException {
@@ -89,6 +100,26 @@ public final class OpenImage implements AutoCloseable {
 
     private Node top() {
         return graph.nodes().getLast();
+    }
+
+    /// A dirty bitmap of the image, or of the next one below it that has one of this name.
+    ///
+    /// @throws BlockException if there is none
+    public PersistentBitmap bitmap(String name) throws BlockException {
+        Node node = image();
+        while (node != null) {
+            PersistentBitmap found =
+                    node.bare() instanceof Qcow2Device disk ? disk.bitmaps().find(name) : null;
+            if (found != null) {
+                return found;
+            }
+            Gate backing = node.children().get("backing");
+            node = backing == null ? null : graph.target(backing);
+        }
+        throw new BlockException(
+                Kind.INVALID,
+                "neither %s nor an image below it has a bitmap '%s'"
+                        .formatted(image().device().description(), name));
     }
 
     /// Puts a device on top that the registry knows; its `file` is what has been on top.

@@ -52,7 +52,7 @@ class CommandLineIT {
         assertRefused("say what to do", "colo");
         assertRefused("--monitor", "colo", "status");
         assertRefused("unix:PATH", "colo", "status", "--monitor", "nonsense");
-        assertRefused("'qcow2' is not supported yet", "nbd", "-f", "qcow2", disk.toString());
+        assertRefused("'vmdk' is not known", "nbd", "-f", "vmdk", disk.toString());
         assertRefused("--cache", "nbd", "--cache=fast", disk.toString());
     }
 
@@ -67,8 +67,8 @@ class CommandLineIT {
                 "--monitor",
                 "unix:" + folder.resolve("none"));
         Path image = folder.resolve("image");
-        Peer.run("qemu-img", "create", "-f", "qcow2", image.toString(), "1M").expectSuccess();
-        assertRefused("is a qcow2 image", "nbd", image.toString());
+        Peer.run("qemu-img", "create", "-f", "vmdk", image.toString(), "1M").expectSuccess();
+        assertRefused("is a vmdk image", "nbd", image.toString());
     }
 
     @Test

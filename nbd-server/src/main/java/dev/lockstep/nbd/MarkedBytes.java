@@ -15,7 +15,7 @@ public interface MarkedBytes {
     /// The bytes of the clusters whose bits are set.
     ///
     /// @param clusterBytes what one bit stands for
-    static MarkedBytes of(ClusterBitmap bitmap, int clusterBytes) {
+    static MarkedBytes of(ClusterBitmap bitmap, long clusterBytes) {
         return new MarkedBytes() {
             @Override
             public long nextMarked(long offset) {
