@@ -66,8 +66,7 @@ class ConcatenationTest {
     @Test
     void nothing_is_written() {
         assertThrows(
-                BlockException.class,
-                () -> whole.write(0, ByteBuffer.allocate(1), WriteFlag.NONE));
+                BlockException.class, () -> whole.write(0, ByteBuffer.allocate(1), WriteFlag.NONE));
     }
 
     @Test
