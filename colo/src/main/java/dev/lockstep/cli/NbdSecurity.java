@@ -21,7 +21,8 @@ final class NbdSecurity {
             description =
                     "Define what other options name: tls-creds-x509 (dir, endpoint=server|client,"
                             + " verify-peer), tls-creds-psk (dir, endpoint, username), authz-simple"
-                            + " (identity), authz-list (policy, rules.0.match, ...), secret.")
+                            + " (identity), authz-list (policy, rules.0.match, ...), authz-list-file"
+                            + " (filename, refresh), secret.")
     private List<String> definitions = new ArrayList<>();
 
     @Option(

@@ -9,20 +9,26 @@ import dev.lockstep.block.open.OptionReader;
 import dev.lockstep.block.open.Options;
 import dev.lockstep.image.JsonOptions;
 import dev.lockstep.image.KeyValues;
+import dev.lockstep.nbd.tls.ReloadedFiles;
 import dev.lockstep.nbd.tls.TlsAuthorization;
+import dev.lockstep.nbd.tls.TlsAuthorization.Rule;
 import dev.lockstep.nbd.tls.TlsCredentials;
 import dev.lockstep.nbd.tls.TlsCredentials.Endpoint;
 
 import org.jspecify.annotations.Nullable;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 
 /// What `--object TYPE,id=ID,...` defines, as QEMU's tools have it: `tls-creds-x509`,
-/// `tls-creds-psk`, `authz-simple`, `authz-list`, `throttle-group` and `secret`.
+/// `tls-creds-psk`, `authz-simple`, `authz-list`, `authz-list-file`, `throttle-group` and
+/// `secret`.
 final class UserObjects {
     /// No objects.
     static final UserObjects NONE = new UserObjects();
@@ -45,29 +51,8 @@ final class UserObjects {
         GLOB
     }
 
-    /// @param policy what it says of the identities that it matches
-    private record Rule(String match, Format format, Policy policy) {
-        boolean matches(String identity) {
-            return format == Format.EXACT
-                    ? identity.equals(match)
-                    : identity.matches(expression(match));
-        }
-
-        /// A shell's pattern as a regular expression: `*` is anything, `?` any one character.
-        private static String expression(String glob) {
-            StringBuilder expression = new StringBuilder("(?s)");
-            glob.chars()
-                    .forEach(
-                            c ->
-                                    expression.append(
-                                            switch (c) {
-                                                case '*' -> ".*";
-                                                case '?' -> ".";
-                                                default -> "\\x{%x}".formatted(c);
-                                            }));
-            return expression.toString();
-        }
-    }
+    /// The priorities of GnuTLS that mean no more than what is spoken here anyway.
+    private static final Set<String> USUAL_PRIORITIES = Set.of("NORMAL", "SECURE128", "@SYSTEM");
 
     /// Reads the definitions of a command line.
     ///
@@ -135,11 +120,13 @@ final class UserObjects {
                     authorizations.put(id, TlsAuthorization.only(options.text("identity")));
             case "authz-list" -> authorizations.put(id, list(options));
             case "throttle-group" -> throttleGroups.put(id, throttleGroup(options));
+            case "authz-list-file" -> authorizations.put(id, listFile(options));
             case "secret" -> secret(options);
             default ->
                     throw options.invalid(
                             ("the type '%s' is not known; there are tls-creds-x509, tls-creds-psk,"
-                                            + " authz-simple, authz-list, throttle-group and secret")
+                                            + " authz-simple, authz-list, authz-list-file,"
+                                            + " throttle-group and secret")
                                     .formatted(type));
         }
         options.finish();
@@ -159,12 +146,14 @@ final class UserObjects {
         boolean verify = options.truth("verify-peer", true);
         // Every certificate is checked when it is read.
         boolean _ = options.truth("sanity-check", true);
+        checkPriority(options);
         return TlsCredentials.x509(Path.of(options.text("dir")), endpoint, verify);
     }
 
     private static TlsCredentials psk(OptionReader options) throws BlockException {
         Endpoint endpoint = options.choice("endpoint", Endpoint.class, Endpoint.CLIENT);
         String user = options.textOrNull("username");
+        checkPriority(options);
         return TlsCredentials.psk(
                 Path.of(options.text("dir")),
                 endpoint,
@@ -174,22 +163,62 @@ final class UserObjects {
     private static TlsAuthorization list(OptionReader options) throws BlockException {
         Policy otherwise = options.choice("policy", Policy.class, Policy.DENY);
         List<Rule> rules = new ArrayList<>();
-        OptionReader numbered = options.group("rules");
-        while (numbered.has(Integer.toString(rules.size()))) {
-            OptionReader rule = numbered.group(Integer.toString(rules.size()));
+        for (OptionReader rule : options.groups("rules")) {
             rules.add(
                     new Rule(
                             rule.text("match"),
-                            rule.choice("format", Format.class, Format.EXACT),
-                            rule.choice("policy", Policy.class, Policy.DENY)));
+                            rule.choice("policy", Policy.class, Policy.DENY) == Policy.ALLOW,
+                            rule.choice("format", Format.class, Format.EXACT) == Format.GLOB));
         }
-        return identity ->
-                rules.stream()
-                                .filter(rule -> rule.matches(identity))
-                                .findFirst()
-                                .map(Rule::policy)
-                                .orElse(otherwise)
-                        == Policy.ALLOW;
+        return TlsAuthorization.list(rules, otherwise == Policy.ALLOW);
+    }
+
+    /// The same from a JSON file, whose changes count for the next client.
+    private static TlsAuthorization listFile(OptionReader options) throws BlockException {
+        Path file = Path.of(options.text("filename"));
+        boolean refresh = options.truth("refresh", true);
+        ReloadedFiles<TlsAuthorization> list =
+                new ReloadedFiles<>(List.of(file), () -> readList(file));
+        try {
+            TlsAuthorization first = list.current();
+            return refresh ? identity -> current(list).allows(identity) : first;
+        } catch (IOException e) {
+            throw options.invalid(String.valueOf(e.getMessage()));
+        }
+    }
+
+    private static TlsAuthorization current(ReloadedFiles<TlsAuthorization> list) {
+        try {
+            return list.current();
+        } catch (IOException e) {
+            throw new IllegalStateException("it was read before", e);
+        }
+    }
+
+    private static TlsAuthorization readList(Path file) throws IOException {
+        try {
+            OptionReader options =
+                    new OptionReader(file.toString(), JsonOptions.parse(Files.readString(file)));
+            TlsAuthorization read = list(options);
+            options.finish();
+            return read;
+        } catch (IllegalArgumentException | BlockException e) {
+            throw new IOException(
+                    "the file %s is no list of rules: %s".formatted(file, e.getMessage()), e);
+        } catch (IOException e) {
+            throw new IOException("the file %s cannot be read: %s".formatted(file, e), e);
+        }
+    }
+
+    /// What GnuTLS would let one choose is chosen here already.
+    private static void checkPriority(OptionReader options) throws BlockException {
+        String priority = options.textOrNull("priority");
+        if (priority != null && !USUAL_PRIORITIES.contains(priority)) {
+            throw options.invalid(
+                    ("priority=%s cannot be chosen: TLS 1.3 and 1.2 are spoken with authenticated"
+                                    + " ciphers alone, so leave it out or write NORMAL")
+                            .formatted(priority));
+        }
     }
 
     /// Nothing that is supported asks for a secret; a definition of one is checked and forgotten.

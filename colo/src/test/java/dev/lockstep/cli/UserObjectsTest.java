@@ -10,7 +10,11 @@ import dev.lockstep.nbd.tls.TlsAuthorization;
 import dev.lockstep.nbd.tls.TlsCredentials.Endpoint;
 
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 
 class UserObjectsTest {
@@ -57,6 +61,54 @@ class UserObjectsTest {
     }
 
     @Test
+    void a_list_in_a_file_is_read_again_when_it_changes(@TempDir Path folder) throws IOException {
+        Path file = folder.resolve("list.json");
+        Files.writeString(
+                file,
+                """
+                { "rules": [ { "match": "alice", "policy": "allow" },
+                             { "match": "CN=*", "policy": "allow", "format": "glob" } ],
+                  "policy": "deny" }
+                """);
+        String definition = "authz-list-file,id=%s,filename=" + file;
+        UserObjects objects =
+                UserObjects.parse(
+                        List.of(
+                                definition.formatted("fresh"),
+                                definition.formatted("once") + ",refresh=off"));
+        TlsAuthorization fresh = objects.authorization("fresh");
+        TlsAuthorization once = objects.authorization("once");
+        assertTrue(fresh.allows("alice") && fresh.allows("CN=x") && !fresh.allows("bob"));
+        Files.writeString(file, "{ \"rules\": [");
+        assertTrue(fresh.allows("alice"), "a file that is no JSON changes nothing");
+        Files.writeString(file, "{ \"rules\": [ { \"match\": \"bob\", \"policy\": \"allow\" } ] }");
+        assertTrue(fresh.allows("bob") && !fresh.allows("alice"));
+        assertTrue(once.allows("alice") && !once.allows("bob"));
+    }
+
+    @Test
+    void a_list_in_a_file_that_cannot_be_read_is_told_at_once(@TempDir Path folder)
+            throws IOException {
+        Path file = folder.resolve("list.json");
+        List<String> definition = List.of("authz-list-file,id=x,filename=" + file);
+        assertThrows(UsageError.class, () -> UserObjects.parse(definition));
+        Files.writeString(file, "{ \"rules\": [ { \"policy\": \"allow\" } ] }");
+        UsageError error = assertThrows(UsageError.class, () -> UserObjects.parse(definition));
+        assertTrue(String.valueOf(error.getMessage()).contains("list.json"), error.getMessage());
+    }
+
+    @Test
+    void a_priority_that_changes_nothing_is_accepted_and_another_refused() {
+        String definition = "tls-creds-psk,id=x,dir=/x,priority=";
+        UserObjects.parse(List.of(definition + "NORMAL"));
+        UsageError error =
+                assertThrows(
+                        UsageError.class,
+                        () -> UserObjects.parse(List.of(definition + "NORMAL:-VERS-TLS1.2")));
+        assertTrue(String.valueOf(error.getMessage()).contains("priority=NORMAL:-VERS-TLS1.2"));
+    }
+
+    @Test
     void what_is_misspelt_is_named() {
         for (String wrong :
                 List.of(
@@ -65,7 +117,7 @@ class UserObjectsTest {
                         "tls-creds-x509,id=x",
                         "tls-creds-x509,dir=/x",
                         "tls-creds-x509,id=x,dir=/x,endpoint=both",
-                        "tls-creds-x509,id=x,dir=/x,priority=NORMAL",
+                        "tls-creds-x509,id=x,dir=/x,priority=LEGACY",
                         "authz-simple,id=x",
                         "authz-list,id=x,rules.1.match=a",
                         "authz-list,id=x,rules.0.policy=allow",

@@ -95,15 +95,8 @@ public final class NodeOptions extends OptionReader {
 
     /// A list of children, as `children.0.driver=...` or as a list of nodes.
     public List<Edge> children(String key) throws BlockException {
-        List<Option> found =
-                switch (take(key)) {
-                    case null -> List.of();
-                    case Option.Items(var values) -> values;
-                    case Options(var values) -> numbered(key, new Options(values));
-                    default -> throw invalid("'%s' is a list of devices".formatted(whole(key)));
-                };
         List<Edge> made = new ArrayList<>();
-        for (Option one : found) {
+        for (Option one : items(key, "devices")) {
             made.add(edge(one, key + "." + made.size(), common.inheritable().forChild()));
         }
         return made;
@@ -134,18 +127,6 @@ public final class NodeOptions extends OptionReader {
         Edge edge = new Edge(role, target, inherited.readOnly());
         edges.add(edge);
         return edge;
-    }
-
-    private List<Option> numbered(String key, Options tree) throws BlockException {
-        List<Option> items = new ArrayList<>();
-        for (int index = 0; index < tree.values().size(); index++) {
-            Option item = tree.values().get(Integer.toString(index));
-            if (item == null) {
-                throw invalid("'%s.%d' is missing".formatted(whole(key), index));
-            }
-            items.add(item);
-        }
-        return items;
     }
 
     private Common readCommon(Inherited inherited) throws BlockException {

@@ -147,6 +147,44 @@ public class OptionReader {
         return group;
     }
 
+    /// A list of such groups, as `rules.0.match=...` or as a list; empty if there is none.
+    public final List<OptionReader> groups(String key) throws BlockException {
+        List<OptionReader> found = new ArrayList<>();
+        for (Option item : items(key, "groups")) {
+            String path = "%s.%d".formatted(whole(key), found.size());
+            if (!(item instanceof Options inner)) {
+                throw invalid("'%s' is a group: write '%s.NAME'".formatted(path, path));
+            }
+            found.add(new OptionReader(subject, path + ".", inner));
+        }
+        groups.addAll(found);
+        return found;
+    }
+
+    /// The values of a list, however it is written.
+    ///
+    /// @param what they are, for people
+    final List<Option> items(String key, String what) throws BlockException {
+        return switch (take(key)) {
+            case null -> List.of();
+            case Option.Items(var values) -> values;
+            case Options(var values) -> numbered(key, new Options(values));
+            default -> throw invalid("'%s' is a list of %s".formatted(whole(key), what));
+        };
+    }
+
+    private List<Option> numbered(String key, Options tree) throws BlockException {
+        List<Option> items = new ArrayList<>();
+        for (int index = 0; index < tree.values().size(); index++) {
+            Option item = tree.values().get(Integer.toString(index));
+            if (item == null) {
+                throw invalid("'%s.%d' is missing".formatted(whole(key), index));
+            }
+            items.add(item);
+        }
+        return items;
+    }
+
     /// A failure that says what is wrong with these options.
     public final BlockException invalid(String sentence) {
         return new BlockException(Kind.INVALID, sentence);

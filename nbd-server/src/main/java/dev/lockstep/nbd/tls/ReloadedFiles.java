@@ -14,11 +14,14 @@ import java.util.concurrent.locks.ReentrantLock;
 
 /// What is made of some files, made again when one of them has changed, appeared or gone. The old
 /// stays when the new cannot be made.
-final class ReloadedFiles<T> {
+public final class ReloadedFiles<T> {
     private static final Logger LOG = LoggerFactory.getLogger(ReloadedFiles.class);
 
     /// Makes the value from the files as they are now.
-    interface Loader<T> {
+    public interface Loader<T> {
+        /// Reads them.
+        ///
+        /// @throws IOException with one sentence that names the file
         T load() throws IOException;
     }
 
@@ -34,7 +37,8 @@ final class ReloadedFiles<T> {
     private List<@Nullable Stamp> stamps = List.of();
     private @Nullable T value;
 
-    ReloadedFiles(List<Path> files, Loader<T> loader) {
+    /// Nothing is read yet.
+    public ReloadedFiles(List<Path> files, Loader<T> loader) {
         this.files = files;
         this.loader = loader;
     }
@@ -42,7 +46,7 @@ final class ReloadedFiles<T> {
     /// Returns the value, of the files as they are now if they can be read.
     ///
     /// @throws IOException if the first loading fails
-    T current() throws IOException {
+    public T current() throws IOException {
         lock.lock();
         try {
             List<@Nullable Stamp> now =

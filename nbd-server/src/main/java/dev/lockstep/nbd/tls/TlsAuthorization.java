@@ -9,7 +9,7 @@ public interface TlsAuthorization {
     /// Whoever the credentials admit.
     TlsAuthorization ANYONE = _ -> true;
 
-    /// Answers from memory.
+    /// Answers at once: from memory, or after a look at a local file.
     boolean allows(String identity);
 
     /// One rule of a list.
