@@ -9,12 +9,15 @@ import dev.lockstep.nbd.tls.TlsChannel;
 
 import org.jspecify.annotations.Nullable;
 
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.net.SocketAddress;
 import java.net.SocketTimeoutException;
 import java.net.StandardSocketOptions;
 import java.net.UnknownHostException;
 import java.nio.channels.ByteChannel;
+import java.nio.channels.Channels;
+import java.nio.channels.ReadableByteChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.channels.UnresolvedAddressException;
 import java.time.Duration;
@@ -48,6 +51,10 @@ public final class QmpClient implements AutoCloseable {
 
     private static final String ID = "id";
 
+    static {
+        rehearse();
+    }
+
     /// What a waiting call gets: a reply, or the reason why none will come.
     private sealed interface Outcome {
         record Reply(ObjectNode message) implements Outcome {}
@@ -68,6 +75,17 @@ public final class QmpClient implements AutoCloseable {
         this.channel = channel;
         this.listener = listener;
         this.outbox = new Outbox(channel);
+    }
+
+    /// Writes and reads a message once. A fresh process takes long to load what does that, and a
+    /// peer must not be thought late for it.
+    private static void rehearse() {
+        byte[] line = Json.line(Json.object().put("execute", QmpServer.NEGOTIATE).put(ID, 1));
+        try (ReadableByteChannel channel = Channels.newChannel(new ByteArrayInputStream(line))) {
+            Object _ = new JsonStream(channel, MESSAGE_BYTES_MAX).next();
+        } catch (IOException e) {
+            throw new IllegalStateException("it reads from memory", e);
+        }
     }
 
     /// Connects and negotiates.
