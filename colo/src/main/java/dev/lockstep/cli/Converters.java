@@ -38,6 +38,8 @@ final class Converters {
         commandLine.registerConverter(
                 ServerFault.class, text -> refusing(text, ServerFault::parse));
         commandLine.registerConverter(NbdUri.class, text -> refusing(text, NbdUri::parse));
+        commandLine.registerConverter(
+                ServerPlace.class, text -> refusing(text, ServerPlace::parse));
         commandLine.registerConverter(Path.class, text -> refusing(text, Converters::path));
         commandLine.registerConverter(Bytes.class, text -> refusing(text, Converters::bytes));
         commandLine.registerConverter(Duration.class, text -> refusing(text, Converters::seconds));

@@ -38,7 +38,8 @@ import java.util.concurrent.Callable;
             "  lockstep copy nbd://server/disk local.raw            a backup",
             "  lockstep copy -p local.raw nbd+unix:///?socket=/s    with a bar",
             "  lockstep copy --flush --verify nbd://a nbd://b       durable, and read back",
-            "  lockstep copy nbd://server - | zstd > disk.zst       through a pipe"
+            "  lockstep copy nbd://server - | zstd > disk.zst       through a pipe",
+            "  lockstep copy [ nbdkit curl URL ] local.raw          from a server made for it"
         })
 final class CopyCommand implements Callable<Integer> {
     @Mixin private CopyTuning tuning = new CopyTuning();
@@ -68,7 +69,9 @@ final class CopyCommand implements Callable<Integer> {
     @Parameters(
             index = "0",
             paramLabel = "SOURCE",
-            description = "An NBD URI, a file, a block device, or - for standard input.")
+            description =
+                    "An NBD URI, a file, a block device, - for standard input, or [ COMMAND"
+                            + " ARGUMENT... ] to start a server, which is ended afterwards.")
     @SuppressWarnings("NullAway.Init")
     private String sourceText;
 

@@ -7,19 +7,26 @@ import dev.lockstep.block.file.FileOptions;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.memory.NullDevice;
 import dev.lockstep.nbd.NbdUri;
+import dev.lockstep.nbd.client.LaunchedServer;
 import dev.lockstep.nbd.client.RemoteDevice;
 import dev.lockstep.nbd.client.RemoteOptions;
+
+import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 
 /// Where bytes are copied from or to, as it is written on the command line.
 sealed interface CopyPlace {
     /// An export of an NBD server.
     record Remote(NbdUri uri) implements CopyPlace {}
+
+    /// The default export of a server that is started for it.
+    record Started(List<String> command) implements CopyPlace {}
 
     /// A regular file, which may not exist yet, or a block device.
     record Local(Path path) implements CopyPlace {}
@@ -44,15 +51,19 @@ sealed interface CopyPlace {
 
     /// A place that is open.
     ///
+    /// @param server that was started for it, or null
     /// @param length in bytes, where the device's size is rounded up
-    record Opened(BlockDevice device, Gate gate, long length) implements AutoCloseable {
+    record Opened(BlockDevice device, Gate gate, long length, @Nullable LaunchedServer server)
+            implements AutoCloseable {
         static Opened of(BlockDevice device, long length) {
-            return new Opened(device, new Gate(device), length);
+            return new Opened(device, new Gate(device), length, null);
         }
 
         @Override
         public void close() throws IOException {
-            device.close();
+            try (server) {
+                device.close();
+            }
         }
     }
 
@@ -63,6 +74,10 @@ sealed interface CopyPlace {
         }
         if (text.equals("null:")) {
             return new Nowhere();
+        }
+        ServerPlace.Started started = ServerPlace.started(text);
+        if (started != null) {
+            return new Started(started.command());
         }
         if (text.matches("nbds?(\\+[a-z]+)?:.*")) {
             try {
@@ -84,6 +99,7 @@ sealed interface CopyPlace {
     static Opened openSource(CopyPlace place, int connections) throws IOException {
         return switch (place) {
             case Remote(NbdUri uri) -> connect(uri, connections);
+            case Started(List<String> command) -> start(command, connections);
             case Local(Path path) -> {
                 FileDevice file = FileDevice.open(FileOptions.of(path).asReadOnly());
                 yield Opened.of(file, exactLength(path, file));
@@ -96,6 +112,7 @@ sealed interface CopyPlace {
     static Opened openTarget(CopyPlace place, int connections, long length) throws IOException {
         return switch (place) {
             case Remote(NbdUri uri) -> connect(uri, connections);
+            case Started(List<String> command) -> start(command, connections);
             case Local(Path path) -> {
                 if (!isBlockDevice(path)) {
                     makeEmpty(path, length);
@@ -136,6 +153,18 @@ sealed interface CopyPlace {
                 RemoteDevice.open(
                         options.withDeadlines(options.connectDeadline(), REQUEST_DEADLINE));
         return Opened.of(device, device.size());
+    }
+
+    private static Opened start(List<String> command, int connections) throws IOException {
+        LaunchedServer server = LaunchedServer.start(command);
+        try {
+            Opened opened = connect(server.uri(), connections);
+            return new Opened(opened.device(), opened.gate(), opened.length(), server);
+        } catch (IOException e) {
+            try (server) {
+                throw server.explained(e);
+            }
+        }
     }
 
     private static long exactLength(Path path, BlockDevice device) throws IOException {

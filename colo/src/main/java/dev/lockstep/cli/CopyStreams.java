@@ -74,7 +74,7 @@ record CopyStreams(CopyOptions options, @Nullable String progress, boolean flush
                 }
             }
             case CopyPlace.Nowhere _ -> telling(copy, 0, () -> copy.read(input, FORGETTING));
-            case CopyPlace.Remote _, CopyPlace.Local _ -> {
+            case CopyPlace.Remote _, CopyPlace.Started _, CopyPlace.Local _ -> {
                 try (Opened target = CopyPlace.openTarget(to, 1, 0)) {
                     telling(
                             copy,

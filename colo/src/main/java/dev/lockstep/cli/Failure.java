@@ -31,6 +31,11 @@ final class Failure {
 
     /// A command was understood and failed.
     static int ofRunning(Exception e, CommandLine command, ParseResult parsed) {
+        return of(e, command);
+    }
+
+    /// The same, whether it came to running or not.
+    static int of(Exception e, CommandLine command) {
         String message = firstLine(e.getMessage());
         return switch (e) {
             case UsageError _ -> tell(command, message + seeHelp(command));

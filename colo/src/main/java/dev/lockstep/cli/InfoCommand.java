@@ -38,7 +38,8 @@ import java.util.concurrent.Callable;
             "  lockstep info nbd://server/disk",
             "  lockstep info --list --json nbd+unix:///?socket=/tmp/d.sock",
             "  lockstep info --map --totals nbd://server/disk",
-            "  lockstep info --is read-only nbd://server/disk && echo 'no writing'"
+            "  lockstep info --is read-only nbd://server/disk && echo 'no writing'",
+            "  lockstep info --map [ nbdkit file disk.raw ]"
         })
 final class InfoCommand implements Callable<Integer> {
     private static final int YES = 0;
@@ -83,9 +84,13 @@ final class InfoCommand implements Callable<Integer> {
                     "Look at the first bytes for an image format. Default: unless with --list.")
     private @Nullable Boolean content;
 
-    @Parameters(paramLabel = "URI", description = "The export, as an NBD URI.")
+    @Parameters(
+            paramLabel = "URI",
+            description =
+                    "The export, as an NBD URI; or [ COMMAND ARGUMENT... ] to start a server, which"
+                            + " is ended afterwards.")
     @SuppressWarnings("NullAway.Init")
-    private NbdUri uri;
+    private ServerPlace place;
 
     /// The output is plain; scripts may say so or not.
     @Option(
@@ -106,36 +111,46 @@ final class InfoCommand implements Callable<Integer> {
         if (totals && map == null) {
             throw new UsageError("--totals sums up a map: say --map --totals");
         }
+        return place.use(this::call);
+    }
+
+    private int call(NbdUri uri) throws IOException {
         if (question != null) {
-            return answer(question);
+            return answer(uri, question);
         }
-        System.out.print(map == null ? report() : map(map));
+        System.out.print(map == null ? report(uri) : map(uri, map));
         return YES;
     }
 
-    private String report() throws IOException {
+    private String report(NbdUri uri) throws IOException {
         InfoPrinter printer = new InfoPrinter(json);
-        List<ExportFacts> exports = new ArrayList<>();
         try (RemoteServer server = RemoteServer.connect(options(uri))) {
             if (size) {
                 return printer.size(server.describe(uri.export()).size());
             }
-            if (list) {
-                for (OptionReply.Server listed : server.exports()) {
-                    exports.add(listed(server, listed));
-                }
-            } else {
-                exports.add(facts(uri, server.describe(uri.export())));
-            }
-            if (content == null ? !list : content) {
-                exports.replaceAll(InfoCommand::withContent);
-            }
-            return printer.exports(server.headers(), server.isEncrypted(), exports);
+            return printer.exports(
+                    server.headers(),
+                    server.isEncrypted(),
+                    list ? listed(server, uri) : List.of(described(server, uri)));
         }
     }
 
+    private ExportFacts described(RemoteServer server, NbdUri uri) throws IOException {
+        ExportFacts facts = facts(uri, server.describe(uri.export()));
+        return Boolean.FALSE.equals(content) ? facts : withContent(facts, server);
+    }
+
+    private List<ExportFacts> listed(RemoteServer server, NbdUri uri) throws IOException {
+        List<ExportFacts> exports = new ArrayList<>();
+        for (OptionReply.Server listed : server.exports()) {
+            ExportFacts facts = listed(server, uri, listed);
+            exports.add(Boolean.TRUE.equals(content) ? withContent(facts) : facts);
+        }
+        return exports;
+    }
+
     /// An export that only others may use is still listed.
-    private ExportFacts listed(RemoteServer server, OptionReply.Server listed) {
+    private static ExportFacts listed(RemoteServer server, NbdUri uri, OptionReply.Server listed) {
         NbdUri place = new NbdUri(uri.address(), listed.name(), uri.tls());
         try {
             return facts(place, server.describe(listed.name()));
@@ -148,17 +163,28 @@ final class InfoCommand implements Callable<Integer> {
         return new ExportFacts(place, export.name(), export.description(), export, null);
     }
 
-    /// Looks at the first bytes, on a connection of its own. A server that lets only one client in,
-    /// or whose first bytes cannot be read, still tells everything else.
+    /// Looks at the first bytes, on a connection of its own.
     private static ExportFacts withContent(ExportFacts facts) {
+        try (RemoteServer server = RemoteServer.connect(options(facts.uri()))) {
+            return withContent(facts, server);
+        } catch (BlockException _) {
+            return facts;
+        }
+    }
+
+    /// Looks at the first bytes, which ends the questions to this server: it may be one that lets
+    /// only one connection in. If they cannot be read, all else is still told.
+    private static ExportFacts withContent(ExportFacts facts, RemoteServer server) {
         RemoteExport export = facts.export();
         if (export == null || export.size() == 0) {
             return facts;
         }
-        try (RemoteDevice device = RemoteDevice.open(options(facts.uri()))) {
+        try {
             ByteBuffer head =
-                    ByteBuffer.allocate((int) Math.min(ImageFormat.PROBE_BYTES, device.size()));
-            device.read(0, head);
+                    ByteBuffer.allocate((int) Math.min(ImageFormat.PROBE_BYTES, export.size()));
+            server.use(facts.uri().export())
+                    .start(NbdProtocol.CMD_READ, 0, 0, head.remaining(), head)
+                    .await();
             ImageFormat format = ImageFormat.of(head.array());
             return format == ImageFormat.RAW
                     ? facts
@@ -173,7 +199,7 @@ final class InfoCommand implements Callable<Integer> {
         }
     }
 
-    private int answer(String asked) throws IOException {
+    private static int answer(NbdUri uri, String asked) throws IOException {
         try (RemoteServer server = RemoteServer.connect(options(uri))) {
             RemoteExport export = server.describe(uri.export());
             Boolean answer = ExportFacts.answer(asked, export, server.isEncrypted());
@@ -184,7 +210,7 @@ final class InfoCommand implements Callable<Integer> {
         }
     }
 
-    private String map(String context) throws IOException {
+    private String map(NbdUri uri, String context) throws IOException {
         List<StatusExtent> extents = new ArrayList<>();
         try (RemoteDevice device =
                 RemoteDevice.open(

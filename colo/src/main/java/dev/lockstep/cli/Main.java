@@ -42,6 +42,9 @@ public final class Main implements Callable<Integer> {
     private static final List<String> COMMANDS =
             List.of("nbd", "info", "copy", "img", "io", "colo", "demo");
 
+    /// The commands that take a server's command in brackets.
+    private static final List<String> WITH_SERVERS = List.of("info", "copy");
+
     @Spec
     @SuppressWarnings("NullAway.Init")
     private CommandSpec spec;
@@ -62,10 +65,24 @@ public final class Main implements Callable<Integer> {
     /// Runs one command and exits with its status.
     public static void main(String[] arguments) {
         EarlyEnd.expect(arguments);
-        int status = commandLine(arguments).execute(arguments);
+        int status = execute(arguments);
         EarlyEnd.over();
         System.out.flush();
         System.exit(status);
+    }
+
+    private static int execute(String... arguments) {
+        CommandLine commandLine = commandLine(arguments);
+        CommandLine used =
+                commandLine.getSubcommands().get(arguments.length == 0 ? "" : arguments[0]);
+        if (used == null || !WITH_SERVERS.contains(used.getCommandName())) {
+            return commandLine.execute(arguments);
+        }
+        try {
+            return commandLine.execute(ServerPlace.fold(arguments));
+        } catch (UsageError e) {
+            return Failure.of(e, used);
+        }
     }
 
     @Override

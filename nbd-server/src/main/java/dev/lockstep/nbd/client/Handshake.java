@@ -90,6 +90,19 @@ final class Handshake {
         return handshake.checked();
     }
 
+    /// Enters transmission after questions, without metadata contexts.
+    ///
+    /// @throws BlockException if the server refuses, with its reason
+    static RemoteExport use(Dialogue dialogue, HeaderStyle headers, String export)
+            throws IOException {
+        Handshake handshake = new Handshake(dialogue, headers, export);
+        if (!handshake.isTold(new Option.Go(export, ITEMS))) {
+            handshake.exportName();
+        }
+        dialogue.end();
+        return handshake.checked();
+    }
+
     /// Returns the contexts that match the queries, all without queries; none from a server that
     /// has none or does not tell.
     static List<OptionReply.MetaContext> listContexts(

@@ -85,6 +85,13 @@ public final class NbdConnection implements AutoCloseable {
         return connection;
     }
 
+    /// A connection whose handshake is done.
+    static NbdConnection over(RemoteOptions options, Dialogue dialogue, RemoteExport export) {
+        NbdConnection connection = new NbdConnection(options, true, dialogue, export, _ -> {});
+        connection.reader.start();
+        return connection;
+    }
+
     /// What the server said about the export.
     public RemoteExport export() {
         return export;

@@ -7,10 +7,12 @@ import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.Option;
 import dev.lockstep.nbd.OptionReply;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.List;
 
-/// A server that is asked what it has, on a connection that stays in the handshake. Used by one
-/// thread at a time.
+/// A server that is asked what it has, on a connection that stays in the handshake until [#use].
+/// Used by one thread at a time.
 ///
 /// Every call takes at most [RemoteOptions#connectDeadline].
 public final class RemoteServer implements AutoCloseable {
@@ -20,6 +22,7 @@ public final class RemoteServer implements AutoCloseable {
     private final RemoteOptions options;
     private final Dialogue dialogue;
     private final HeaderStyle headers;
+    private @Nullable NbdConnection used;
 
     private RemoteServer(RemoteOptions options, Dialogue dialogue, HeaderStyle headers) {
         this.options = options;
@@ -90,6 +93,20 @@ public final class RemoteServer implements AutoCloseable {
                 .toList();
     }
 
+    /// Ends the questions by using an export. The connection is closed with this.
+    ///
+    /// @throws BlockException if there is no such export, or the server does not let us use it
+    public NbdConnection use(String export) throws BlockException {
+        NbdConnection connection =
+                inTime(
+                        () -> {
+                            RemoteExport entered = Handshake.use(dialogue, headers, export);
+                            return NbdConnection.over(options, dialogue, entered);
+                        });
+        used = connection;
+        return connection;
+    }
+
     private <T> T inTime(Connecting.Step<T> question) throws BlockException {
         return Connecting.inTime(options, dialogue.link(), question);
     }
@@ -97,6 +114,10 @@ public final class RemoteServer implements AutoCloseable {
     /// Says goodbye.
     @Override
     public void close() {
+        if (used != null) {
+            used.close();
+            return;
+        }
         try {
             inTime(() -> dialogue.ask(new Option.Abort(), Dialogue.REPLIES_MAX));
         } catch (BlockException _) {
