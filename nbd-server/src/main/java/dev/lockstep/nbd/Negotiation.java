@@ -338,7 +338,7 @@ public record Negotiation(
             case Found(Export export) when lacksBlockSizes(agreed, export, name) ->
                     closed("EXPORT_NAME for an export with a minimum block size");
             case Found(Export export) -> {
-                Transmission next = transmission(agreed, export, name);
+                Transmission next = transmission(agreed, export, name, false);
                 yield new Step(
                         next, List.of(new ToExportName(next.size, next.flags, !agreed.noZeroes)));
             }
@@ -376,7 +376,8 @@ public record Negotiation(
                     "requests to this export are multiples of %d bytes: ask for its block sizes"
                             .formatted(export.minimumBlockSize()));
         }
-        Transmission granted = transmission(after, export, name);
+        boolean asking = code == NbdProtocol.OPT_INFO;
+        Transmission granted = transmission(after, export, name, asking);
         List<OptionReply> replies = new ArrayList<>();
         replies.add(new OptionReply.InfoExport(granted.size, granted.flags));
         if (items.contains(NbdProtocol.INFO_NAME)) {
@@ -433,9 +434,12 @@ public record Negotiation(
                         "metadata contexts need structured replies, which were not agreed on");
     }
 
-    private Transmission transmission(Agreement agreed, Export export, String name) {
+    /// @param asking whether contexts may still be chosen, whose flag is told as if they were
+    private Transmission transmission(
+            Agreement agreed, Export export, String name, boolean asking) {
         var contexts = agreed.contexts.forUse(name, export);
-        int flags = export.transmissionFlags(manyConnections, agreed.style, !contexts.isEmpty());
+        boolean chosen = asking || !contexts.isEmpty();
+        int flags = export.transmissionFlags(manyConnections, agreed.style, chosen);
         return new Transmission(
                 export,
                 export.size(),

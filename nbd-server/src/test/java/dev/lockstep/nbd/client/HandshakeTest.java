@@ -15,6 +15,8 @@ import dev.lockstep.nbd.conformance.Shows;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
+import java.net.StandardSocketOptions;
+import java.nio.channels.SocketChannel;
 import java.time.Duration;
 
 /// What a server may and may not say before the first request.
@@ -168,5 +170,17 @@ class HandshakeTest {
     private static void assertSays(String words, BlockException failure) {
         String message = String.valueOf(failure.getMessage());
         assertTrue(message.contains(words), message);
+    }
+
+    @Test
+    @Shows("nodelay")
+    void a_connection_over_tcp_holds_small_messages_not_back() throws Exception {
+        try (FakeServer server = new FakeServer(FakeServer.Wire::greet);
+                SocketChannel socket =
+                        Connecting.within(
+                                server.options(),
+                                dialogue -> ((Link.Plain) dialogue.link()).socket())) {
+            assertTrue(socket.getOption(StandardSocketOptions.TCP_NODELAY));
+        }
     }
 }

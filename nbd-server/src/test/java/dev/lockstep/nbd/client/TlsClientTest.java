@@ -3,16 +3,24 @@ package dev.lockstep.nbd.client;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.memory.MemoryDevice;
+import dev.lockstep.nbd.Address;
+import dev.lockstep.nbd.Export;
+import dev.lockstep.nbd.Exports;
 import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.NbdUri;
 import dev.lockstep.nbd.OptionReply;
 import dev.lockstep.nbd.conformance.Shows;
+import dev.lockstep.nbd.server.NbdServer;
+import dev.lockstep.nbd.server.ServerOptions;
 import dev.lockstep.nbd.tls.Authority;
 import dev.lockstep.nbd.tls.ClientTls;
+import dev.lockstep.nbd.tls.ServerTls;
 import dev.lockstep.nbd.tls.TlsCredentials;
 import dev.lockstep.nbd.tls.TlsCredentials.Endpoint;
 
@@ -217,6 +225,23 @@ class TlsClientTest {
                         })) {
             String words = failure(server.options().withTls(x509()));
             assertTrue(words.contains("in the clear") || words.contains("TLS does not"), words);
+        }
+    }
+
+    /// Of all that ends a handshake only GO tells the sizes of blocks.
+    @Test
+    @Shows("tls.client-go")
+    void an_export_behind_tls_is_entered_with_go() throws Exception {
+        TlsCredentials own = TlsCredentials.x509(certificates, Endpoint.SERVER, true);
+        try (NbdServer server =
+                NbdServer.start(
+                        Exports.of(new Export("x", new MemoryDevice(SIZE))),
+                        ServerOptions.DEFAULT.withTls(ServerTls.required(own)))) {
+            NbdUri uri = new NbdUri(server.listen(new Address.Tcp("127.0.0.1", 0)), "x");
+            try (RemoteDevice device = RemoteDevice.open(RemoteOptions.of(uri).withTls(x509()))) {
+                assertTrue(device.isEncrypted());
+                assertNotNull(device.export().blockSizes());
+            }
         }
     }
 }

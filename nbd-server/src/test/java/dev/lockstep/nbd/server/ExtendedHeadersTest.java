@@ -3,8 +3,10 @@ package dev.lockstep.nbd.server;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.lockstep.block.Extent;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.bitmap.ClusterBitmap;
+import dev.lockstep.block.filter.FilterDevice;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.memory.MemoryDevice;
 import dev.lockstep.nbd.Address;
@@ -23,6 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
@@ -364,5 +367,60 @@ class ExtendedHeadersTest {
         assertEquals(NbdProtocol.REPLY_TYPE_ERROR, chunk.type());
         assertEquals(error, chunk.error());
         assertTrue(chunk.isLast());
+    }
+
+    /// A device that changes at every page, so that a map of it has no end.
+    private static final class Striped extends FilterDevice {
+        Striped() {
+            super(new MemoryDevice(SIZE));
+        }
+
+        @Override
+        public String description() {
+            return "stripes";
+        }
+
+        @Override
+        public List<Extent> extents(long offset, long length) {
+            List<Extent> stripes = new ArrayList<>();
+            for (long at = offset; at < offset + length && stripes.size() < 4096; ) {
+                long next = Math.min(offset + length, (at / 4096 + 1) * 4096);
+                Extent.Kind kind = at / 4096 % 2 == 0 ? Extent.Kind.DATA : Extent.Kind.HOLE;
+                stripes.add(Extent.of(at, next - at, kind));
+                at = next;
+            }
+            return stripes;
+        }
+    }
+
+    @Test
+    void questions_about_a_whole_large_disk_do_not_keep_others_from_their_answers()
+            throws IOException {
+        Address striped;
+        try (NbdServer own = NbdServer.start(Exports.of(new Export("s", new Gate(new Striped()))))) {
+            striped = own.listen(new Address.Unix(folder.resolve("striped.sock")));
+            try (RawClient greedy =
+                            RawClient.extended(striped, "s", NbdProtocol.META_BASE_ALLOCATION);
+                    RawClient other = RawClient.simple(striped, "s")) {
+                int questions = 50;
+                for (int cookie = 0; cookie < questions; cookie++) {
+                    greedy.send(
+                            RawClient.extendedHeader(
+                                    0, NbdProtocol.CMD_BLOCK_STATUS, cookie, 0, SIZE));
+                }
+                for (int round = 0; round < 10; round++) {
+                    other.request(NbdProtocol.CMD_READ, round, 0, 4096);
+                    assertEquals(new RawClient.Simple(0, round), other.simpleReply());
+                    other.receive(4096);
+                }
+                int extentBytes = 16;
+                for (int answered = 0; answered < questions; answered++) {
+                    RawClient.ExtendedChunk chunk = greedy.extendedChunk();
+                    assertTrue(chunk.isLast());
+                    int extents = chunk.payload().remaining() / extentBytes;
+                    assertTrue(extents > 1000 && extents <= 32 << 10, () -> extents + " extents");
+                }
+            }
+        }
     }
 }

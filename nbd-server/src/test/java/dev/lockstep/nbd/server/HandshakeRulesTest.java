@@ -186,6 +186,18 @@ class HandshakeRulesTest {
         }
     }
 
+    /// As qemu-nbd 10 tells it: who asks has yet to choose the contexts.
+    @Test
+    void the_payload_of_block_status_is_told_to_who_asks_before_contexts_are_chosen()
+            throws IOException {
+        try (RawClient client = RawClient.connect(address).flags(3)) {
+            client.ask(new Option.ExtendedHeaders());
+            int asked = flags(client.ask(new Option.ExportInfo("disk", List.of())));
+            int used = flags(client.ask(new Option.Go("disk", List.of())));
+            assertEquals(NbdProtocol.FLAG_BLOCK_STATUS_PAYLOAD, asked ^ used);
+        }
+    }
+
     @Test
     @Shows({"flags.has-flags", "flags.df", "flags.fast-zero", "flags.payload"})
     void transmission_flags_fit_together_whatever_was_agreed() throws IOException {

@@ -16,6 +16,8 @@ import dev.lockstep.nbd.Option;
 import dev.lockstep.nbd.OptionReply;
 import dev.lockstep.nbd.conformance.Shows;
 
+import io.netty.channel.ChannelOption;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -222,6 +224,23 @@ class NbdServerTest {
             server.closeConnections(export);
         } catch (InterruptedException e) {
             throw new AssertionError(e);
+        }
+    }
+
+    @Test
+    @Shows("nodelay")
+    void what_is_accepted_over_tcp_holds_small_messages_not_back() {
+        Transport transport = new Transport(ServerOptions.DEFAULT);
+        try {
+            assertEquals(
+                    true,
+                    transport
+                            .bootstrap(new Address.Tcp("127.0.0.1", 0))
+                            .config()
+                            .childOptions()
+                            .get(ChannelOption.TCP_NODELAY));
+        } finally {
+            transport.loops().shutdownGracefully();
         }
     }
 }

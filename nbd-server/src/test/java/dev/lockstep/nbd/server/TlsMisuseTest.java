@@ -10,6 +10,7 @@ import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.Option;
 import dev.lockstep.nbd.OptionCodec;
 import dev.lockstep.nbd.OptionReply;
+import dev.lockstep.nbd.conformance.Shows;
 import dev.lockstep.nbd.tls.TlsCredentials.Endpoint;
 
 import org.junit.jupiter.api.Test;
@@ -26,6 +27,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.Set;
 
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLEngine;
@@ -308,6 +310,41 @@ class TlsMisuseTest extends TlsServing {
                 read(socket);
             }
         }
+    }
+
+    /// TLS 1.1, by a client that knows no later one.
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    @Shows("tls.old")
+    void a_client_of_an_older_version_of_tls_is_refused(boolean withKeys) throws IOException {
+        serve(withKeys, LONG);
+        byte[] random = new byte[32];
+        short[] suites = {0x002f, 0x0035, (short) 0xc009, (short) 0xc013, (short) 0x008c};
+        ByteBuffer hello =
+                ByteBuffer.allocate(128)
+                        .put((byte) 1)
+                        .put((byte) 0)
+                        .putShort((short) (2 + random.length + 1 + 2 + 2 * suites.length + 2))
+                        .putShort((short) 0x0302)
+                        .put(random)
+                        .put((byte) 0)
+                        .putShort((short) (2 * suites.length));
+        for (short suite : suites) {
+            hello.putShort(suite);
+        }
+        hello.put((byte) 1).put((byte) 0).flip();
+        byte[] bytes = new byte[hello.remaining()];
+        hello.get(bytes);
+        try (RawClient client = consented()) {
+            client.send(record(TLS_HANDSHAKE, bytes, bytes.length));
+            ByteBuffer alert = client.receive(7);
+            assertEquals(TLS_ALERT, alert.get(0));
+            int protocolVersion = 70;
+            assertEquals(protocolVersion, alert.get(6));
+            assertTrue(client.isHungUp());
+        }
+        SSLEngine ours = credentials(withKeys, Endpoint.CLIENT).newEngine("localhost");
+        assertEquals(Set.of("TLSv1.3", "TLSv1.2"), Set.of(ours.getEnabledProtocols()));
     }
 
     private static final class Trusting extends X509ExtendedTrustManager {
