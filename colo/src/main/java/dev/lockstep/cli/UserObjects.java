@@ -27,8 +27,7 @@ import java.util.Set;
 import java.util.TreeMap;
 
 /// What `--object TYPE,id=ID,...` defines, as QEMU's tools have it: `tls-creds-x509`,
-/// `tls-creds-psk`, `authz-simple`, `authz-list`, `authz-list-file`, `throttle-group` and
-/// `secret`.
+/// `tls-creds-psk`, `authz-simple`, `authz-list`, `authz-list-file`, `throttle-group` and `secret`.
 final class UserObjects {
     /// No objects.
     static final UserObjects NONE = new UserObjects();

@@ -28,7 +28,7 @@ class CommandLineTest {
     void every_command_has_help_with_its_purpose_options_and_an_example() {
         List<CommandLine> commands = new ArrayList<>();
         collect(Main.commandLine(), commands);
-        assertEquals(12, commands.size());
+        assertTrue(commands.size() > 12, () -> commands.size() + " commands");
         for (CommandLine command : commands) {
             String help = command.getUsageMessage(CommandLine.Help.Ansi.OFF);
             String name = command.getCommandSpec().qualifiedName();

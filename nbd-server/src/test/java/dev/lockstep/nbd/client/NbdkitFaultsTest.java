@@ -61,7 +61,12 @@ class NbdkitFaultsTest {
     void an_error_that_passes_passes() throws Exception {
         Path trigger = folder.resolve("trigger");
         try (PeerServer server =
-                        nbdkit("--filter=error", "memory", "1M", "error-rate=100%", "error-file=" + trigger);
+                        nbdkit(
+                                "--filter=error",
+                                "memory",
+                                "1M",
+                                "error-rate=100%",
+                                "error-file=" + trigger);
                 RemoteDevice device = RemoteDevice.open(server.options())) {
             device.write(0, block(), Set.of());
             Files.createFile(trigger);
@@ -101,8 +106,7 @@ class NbdkitFaultsTest {
                                 server.options()
                                         .withDeadlines(
                                                 Duration.ofSeconds(10), Duration.ofSeconds(1)))) {
-            BlockException late =
-                    assertThrows(BlockException.class, () -> device.read(0, block()));
+            BlockException late = assertThrows(BlockException.class, () -> device.read(0, block()));
             assertEquals(Kind.TIMEOUT, late.kind());
         }
     }

@@ -397,7 +397,8 @@ class ExtendedHeadersTest {
     void questions_about_a_whole_large_disk_do_not_keep_others_from_their_answers()
             throws IOException {
         Address striped;
-        try (NbdServer own = NbdServer.start(Exports.of(new Export("s", new Gate(new Striped()))))) {
+        try (NbdServer own =
+                NbdServer.start(Exports.of(new Export("s", new Gate(new Striped()))))) {
             striped = own.listen(new Address.Unix(folder.resolve("striped.sock")));
             try (RawClient greedy =
                             RawClient.extended(striped, "s", NbdProtocol.META_BASE_ALLOCATION);
