@@ -11,11 +11,13 @@ import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.RangeLock.Hold;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.block.graph.Resizable;
 import dev.lockstep.block.qcow2.bitmaps.ImageBitmaps;
 import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
 import dev.lockstep.block.qcow2.layout.SnapshotEntry;
+import dev.lockstep.block.qcow2.snapshot.Snapshots;
 import dev.lockstep.block.qcow2.table.Epochs.Epoch;
 import dev.lockstep.block.qcow2.table.HostFile;
 import dev.lockstep.block.qcow2.table.Mapping;
@@ -25,6 +27,7 @@ import org.jspecify.annotations.Nullable;
 
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
@@ -36,7 +39,8 @@ import java.util.concurrent.atomic.AtomicBoolean;
 ///
 /// A flush makes data and metadata durable. Closing writes the metadata too, so that an image which
 /// was closed has no leaks, but only a flush before makes that durable.
-public final class Qcow2Device implements BlockDevice, CompressedTarget, Located {
+public final class Qcow2Device
+        implements BlockDevice, Resizable, CompressedTarget, Located {
     /// After this many extents the answer stops short.
     private static final int EXTENTS_MAX = 1024;
 
@@ -394,6 +398,58 @@ public final class Qcow2Device implements BlockDevice, CompressedTarget, Located
         } else {
             found.add(next);
         }
+    }
+
+    @Override
+    public long remeasure() {
+        return size;
+    }
+
+    /// What becomes part of the disk reads as zeroes, whatever the backing file has there.
+    @Override
+    public void resize(long bytes) throws BlockException {
+        Resizer resizer = new Resizer(image);
+        resizer.check(bytes);
+        long before = size;
+        if (bytes < before) {
+            resizer.drop(bytes, before);
+            size = bytes;
+        } else if (bytes > before) {
+            resizer.makeRoom(bytes);
+            size = bytes;
+            long seen = Math.max(geometry.clusterEnd(before), image.backingBytes());
+            long hidden = Math.min(bytes, seen) - before;
+            new Gate(this).zero(before, Math.max(0, hidden), WriteFlag.NONE);
+        }
+        resizer.publish(bytes);
+    }
+
+    /// The internal snapshots. They change the whole image: no request is in flight meanwhile.
+    public List<SnapshotEntry> snapshots() throws BlockException {
+        return Snapshots.of(tables).list();
+    }
+
+    /// Makes an internal snapshot of the disk as it is. No request is in flight.
+    public SnapshotEntry createSnapshot(String name, Instant now) throws BlockException {
+        return Snapshots.of(tables).create(name, now);
+    }
+
+    /// Makes the disk what it was when a snapshot was made, also in its length. No request is in
+    /// flight.
+    ///
+    /// @param idOrName an id, or else a name
+    public SnapshotEntry applySnapshot(String idOrName) throws BlockException {
+        SnapshotEntry applied = Snapshots.of(tables).apply(idOrName);
+        size = tables.header().current().size();
+        record(0, size);
+        return applied;
+    }
+
+    /// Deletes an internal snapshot. No request is in flight.
+    ///
+    /// @param idOrName an id, or else a name
+    public SnapshotEntry deleteSnapshot(String idOrName) throws BlockException {
+        return Snapshots.of(tables).delete(idOrName);
     }
 
     @Override

@@ -18,6 +18,7 @@ final class ImageFile {
     private final Gate file;
     private Header header;
     private final List<SnapshotEntry> snapshots;
+    private int snapshotTableBytes;
 
     private ImageFile(Gate file, Header header) throws BlockException {
         this.file = file;
@@ -103,9 +104,9 @@ final class ImageFile {
         file.flush();
     }
 
-    /// The length of the snapshot table on the disk, at least.
+    /// The length of the snapshot table in the file.
     long snapshotTableBytes() {
-        return SnapshotEntry.encodeTable(snapshots).remaining();
+        return snapshotTableBytes;
     }
 
     List<BitmapEntry> bitmaps() throws BlockException {
@@ -124,6 +125,7 @@ final class ImageFile {
             List<SnapshotEntry> entries =
                     SnapshotEntry.parseTable(table, header, file.description());
             if (entries != null) {
+                snapshotTableBytes = SnapshotEntry.tableBytes(table, header);
                 return entries;
             }
             if (bytes >= SnapshotEntry.TABLE_BYTES_MAX) {

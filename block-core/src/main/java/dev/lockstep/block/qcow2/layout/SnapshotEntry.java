@@ -98,6 +98,16 @@ public record SnapshotEntry(
         return entries;
     }
 
+    /// How long a table is that [#parseTable] has read.
+    public static int tableBytes(ByteBuffer table, Header header) {
+        ByteBuffer bytes = table.slice();
+        long end = 0;
+        for (int index = 0; index < header.snapshotCount(); index++) {
+            end = (end + bytesOf(bytes, (int) end) + 7) & -8;
+        }
+        return (int) end;
+    }
+
     /// The bytes of a snapshot table.
     public static ByteBuffer encodeTable(List<SnapshotEntry> entries) {
         int bytes = entries.stream().mapToInt(e -> HeaderFormat.padded(e.bytes())).sum();

@@ -151,7 +151,7 @@ public final class HostFile {
     }
 
     /// A table of 64-bit numbers as it is written.
-    static ByteBuffer bytes(long[] table) {
+    public static ByteBuffer bytes(long[] table) {
         ByteBuffer bytes = ByteBuffer.allocate(table.length * Long.BYTES);
         bytes.asLongBuffer().put(table);
         return bytes;

@@ -153,6 +153,21 @@ public final class Tables {
         return refcounts.allocateTable(clusters).cluster() << geometry.clusterBits();
     }
 
+    /// Writes everything, also what lazy refcounts leave for later, and takes the dirty mark away.
+    /// No request is in flight.
+    public void settle() throws BlockException {
+        commitAll();
+        header.mark(Feature.DIRTY, false);
+    }
+
+    /// One commit moves a table and thereby unmaps its old place, the next one takes the reference
+    /// to that away, and the last one writes so.
+    private void commitAll() throws BlockException {
+        commit();
+        commit();
+        commit.finish();
+    }
+
     /// Tells the refcounts where the tables are; after the header has told of other places.
     public void guard() {
         refcounts.guard(header.tables());
@@ -160,9 +175,7 @@ public final class Tables {
 
     /// Writes everything, and leaves the file no longer than it has to be. No request is in flight.
     public void close() throws BlockException {
-        commit();
-        // What the first one unmapped is free only now.
-        commit.finish();
+        commitAll();
         long end = Math.max(bytesAtOpen, refcounts.usedBytes());
         if (file.size() > end) {
             file.gate().resize(end);
