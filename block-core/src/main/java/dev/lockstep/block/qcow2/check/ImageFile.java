@@ -5,6 +5,7 @@ import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.qcow2.layout.BitmapEntry;
 import dev.lockstep.block.qcow2.layout.BitmapsExtension;
+import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
 import dev.lockstep.block.qcow2.layout.SnapshotEntry;
@@ -95,9 +96,26 @@ final class ImageFile {
         }
     }
 
+    /// Writes what has changed of the header: fixed fields, which lie in one sector, so that a crash
+    /// cannot leave a part of it.
     void writeHeader(Header changed) throws BlockException {
-        file.write(0, changed.encode(), WriteFlag.NONE);
+        ByteBuffer old = header.encode();
+        ByteBuffer encoded = changed.encode();
+        int start = old.mismatch(encoded);
+        if (start >= 0) {
+            int end = encoded.limit();
+            while (old.get(end - 1) == encoded.get(end - 1)) {
+                end--;
+            }
+            file.write(start, encoded.slice(start, end - start), WriteFlag.NONE);
+        }
         header = changed;
+    }
+
+    /// Takes away the bit that vouches for the bitmaps, without which nobody looks at them.
+    void dropBitmaps() throws BlockException {
+        writeHeader(header.with(Feature.BITMAPS, false));
+        header = header.withBitmaps(null);
     }
 
     void sync() throws BlockException {

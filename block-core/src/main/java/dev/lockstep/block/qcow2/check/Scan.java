@@ -37,7 +37,7 @@ final class Scan {
         Scan scan = new Scan(image, new Findings(_ -> {}), budget, true);
         scan.run();
         if (!scan.bitmapsSound) {
-            image.writeHeader(image.header().withBitmaps(null));
+            image.dropBitmaps();
         }
         image.sync();
     }
