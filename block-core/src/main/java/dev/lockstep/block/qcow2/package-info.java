@@ -11,6 +11,14 @@
 /// and writes in place, hold nothing: they are counted, so that a host cluster is not used for
 /// anything else while one of them may still use it ([dev.lockstep.block.qcow2.table.Epochs]).
 ///
+/// **Compressed clusters** are compressed without any lock, then packed by a [CompressedWriter] one
+/// behind the other: each host cluster that their sectors touch counts them once, and is free when
+/// the last is gone. Written to, one becomes an ordinary cluster.
+///
+/// **External data files.** Clusters lie where the guest sees them, and nothing is counted there. In
+/// a raw one, zeroes and discards go to the file and leave the mappings alone, so that the two views
+/// of it never differ.
+///
 /// Below it are `layout`, the bytes of an image; `table`, its metadata while it is open; `codec`,
 /// compressed clusters; `create` makes images; `check` examines and repairs them, and shares
 /// nothing with the engine but `layout`.
