@@ -15,9 +15,9 @@
 /// behind the other: each host cluster that their sectors touch counts them once, and is free when
 /// the last is gone. Written to, one becomes an ordinary cluster.
 ///
-/// **External data files.** Clusters lie where the guest sees them, and nothing is counted there. In
-/// a raw one, zeroes and discards go to the file and leave the mappings alone, so that the two views
-/// of it never differ.
+/// **External data files.** Clusters lie where the guest sees them, and nothing is counted there.
+/// In a raw one, zeroes and discards go to the file and leave the mappings alone, so that the two
+/// views of it never differ.
 ///
 /// Below it are `layout`, the bytes of an image; `table`, its metadata while it is open; `codec`,
 /// compressed clusters; `create` makes images; `check` examines and repairs them, and shares
