@@ -39,8 +39,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 ///
 /// A flush makes data and metadata durable. Closing writes the metadata too, so that an image which
 /// was closed has no leaks, but only a flush before makes that durable.
-public final class Qcow2Device
-        implements BlockDevice, Resizable, CompressedTarget, Located {
+public final class Qcow2Device implements BlockDevice, Resizable, CompressedTarget, Located {
     /// After this many extents the answer stops short.
     private static final int EXTENTS_MAX = 1024;
 

@@ -96,8 +96,8 @@ final class ImageFile {
         }
     }
 
-    /// Writes what has changed of the header: fixed fields, which lie in one sector, so that a crash
-    /// cannot leave a part of it.
+    /// Writes what has changed of the header: fixed fields, which lie in one sector, so that a
+    /// crash cannot leave a part of it.
     void writeHeader(Header changed) throws BlockException {
         ByteBuffer old = header.encode();
         ByteBuffer encoded = changed.encode();

@@ -76,8 +76,8 @@ public final class L2Entry {
         return (word & reserved) != 0 || (offset(word) & (geometry.clusterBytes() - 1)) != 0;
     }
 
-    /// Whether an L1 entry has reserved bits set or does not point to a cluster that can be a table:
-    /// the first one is the header's.
+    /// Whether an L1 entry has reserved bits set or does not point to a cluster that can be a
+    /// table: the first one is the header's.
     public static boolean isDamagedL1(long word, Geometry geometry) {
         return (word & L1_RESERVED_MASK) != 0
                 || (word != 0 && offset(word) == 0)
