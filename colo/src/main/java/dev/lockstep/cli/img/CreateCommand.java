@@ -68,7 +68,7 @@ final class CreateCommand implements Callable<Integer> {
         if (!quiet) {
             System.out.println(image.announcement(file));
         }
-        image.make(file, "writeback");
+        NewFile.make(image, file, "writeback");
         return 0;
     }
 }

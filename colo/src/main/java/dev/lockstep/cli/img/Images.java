@@ -41,6 +41,11 @@ final class Images {
         return image;
     }
 
+    /// For somebody who changes its length and flushes by himself: nothing lies above it.
+    static OpenImage openToResize(ImageSpec spec, String cache) throws BlockException {
+        return open(spec, inherited(false, cache, false));
+    }
+
     private static OpenImage open(ImageSpec spec, Inherited inherited) throws BlockException {
         try {
             return OpenImage.open(spec, inherited, drivers());

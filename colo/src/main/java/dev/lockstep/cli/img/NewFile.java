@@ -35,6 +35,21 @@ final class NewFile {
                 : null;
     }
 
+    /// Makes an image. If that fails, no file is there that was not before.
+    static void make(NewImage image, String file, String cache) throws IOException {
+        Path path = pathOf(new ImageSpec(file, "raw", false));
+        boolean wasThere = path == null || Files.exists(path);
+        boolean done = false;
+        try {
+            image.make(file, cache);
+            done = true;
+        } finally {
+            if (!done && !wasThere && path != null) {
+                Files.deleteIfExists(path);
+            }
+        }
+    }
+
     /// Makes an empty file where there is none.
     static void createIfMissing(ImageSpec spec) throws IOException {
         Path path = pathOf(spec);

@@ -103,6 +103,6 @@ sealed interface NewImage permits NewQcow2, NewRaw {
     static OpenImage openHolder(String file, String cache) throws IOException {
         ImageSpec spec = new ImageSpec(file, "raw", false);
         NewFile.createIfMissing(spec);
-        return Images.openToWrite(spec, cache);
+        return Images.openToResize(spec, cache);
     }
 }

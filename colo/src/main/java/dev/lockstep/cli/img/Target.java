@@ -42,7 +42,7 @@ final class Target implements AutoCloseable {
         boolean done = false;
         boolean locked = false;
         try {
-            image.make(spec.text(), cache);
+            NewFile.make(image, spec.text(), cache);
             locked = true;
             Target target =
                     new Target(
