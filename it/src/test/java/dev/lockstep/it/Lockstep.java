@@ -26,6 +26,9 @@ import java.util.concurrent.TimeUnit;
 final class Lockstep implements AutoCloseable {
     static final Path ROOT = Path.of("..").toAbsolutePath().normalize();
     private static final Path LAUNCHER = ROOT.resolve("lockstep");
+    /// How long a command that does something and ends may take.
+    static final Duration RUN_LIMIT = Duration.ofMinutes(1);
+
     private static final Duration START_LIMIT = Duration.ofMinutes(1);
     private static final ObjectMapper JSON = new ObjectMapper();
 
@@ -99,7 +102,19 @@ final class Lockstep implements AutoCloseable {
 
     /// Runs a command to its end.
     static Peer.Result run(String... arguments) {
-        return Peer.run(builder(command(arguments), Map.of()), Duration.ofMinutes(1));
+        return Peer.run(builder(command(arguments), Map.of()), RUN_LIMIT);
+    }
+
+    /// The same in a folder.
+    static Peer.Result runIn(Path folder, String... arguments) {
+        return Peer.run(
+                builder(command(arguments), Map.of()).directory(folder.toFile()), RUN_LIMIT);
+    }
+
+    /// The same with a file as its standard input.
+    static Peer.Result run(Path input, String... arguments) {
+        return Peer.run(
+                builder(command(arguments), Map.of()).redirectInput(input.toFile()), RUN_LIMIT);
     }
 
     /// Runs a command that has to succeed, and returns its standard output.
