@@ -53,7 +53,7 @@ import java.util.concurrent.Callable;
         footer = {
             "",
             "Examples:",
-            "  lockstep nbd -f raw disk.raw                       one client, on TCP port 10809",
+            "  lockstep nbd disk.qcow2                            one client, on TCP port 10809",
             "  lockstep nbd -f raw -t -e 0 -k /tmp/d.sock d.raw   many clients, until it is stopped",
             "  lockstep nbd -f raw -r -t -x data -b 127.0.0.1 -p 0 /dev/vdb",
             "  lockstep nbd -L -k /tmp/d.sock                     what does a server export?",

@@ -27,6 +27,19 @@
 /// }
 /// ```
 ///
+/// **What an image names.** A qcow2 image may name its backing file and its data file. Which, is
+/// known only when its header was read, in the second step; so its opener keeps an [ImpliedEdge]
+/// for each and asks for the child while it opens. The options have the last word: they name
+/// another child, or none, or add to how the named one is opened. A relative name of a backing file
+/// is one in the folder of the overlay's file. Backing files are opened read-only. A chain that
+/// comes back to a file of its own is refused before that file is opened, and so is one of more
+/// than 200.
+///
+/// **What nobody named.** A node without a `driver` but with a `file` is an image whose format its
+/// first sector tells ([dev.lockstep.block.filter.probe]). What then looks raw and may be written
+/// to is guarded, and told of by [Opened#guessedRaw]; a backing file is looked at too, unless the
+/// overlay records its format.
+///
 /// A module that brings a device brings its opener, and the program puts them together at its
 /// start: `Registry.ofCore().with("nbd", NbdOpener::read)`.
 @NullMarked

@@ -20,8 +20,8 @@
 /// views of it never differ.
 ///
 /// Below it are `layout`, the bytes of an image; `table`, its metadata while it is open; `codec`,
-/// compressed clusters; `create` makes images; `check` examines and repairs them, and shares
-/// nothing with the engine but `layout`.
+/// compressed clusters; `bitmaps`, the dirty bitmaps inside it; `create` makes images; `check`
+/// examines and repairs them, and shares nothing with the engine but `layout`.
 @NullMarked
 package dev.lockstep.block.qcow2;
 
