@@ -281,6 +281,11 @@ class ImgIT {
     @Test
     void resize_grows_and_shrinks() throws IOException {
         makeBase();
+        img("create -q -f qcow2 image 1M").expectSuccess();
+        img("resize image 8M").expectSuccess();
+        img("resize -q image +1M").expectSuccess();
+        assertTrue(img("info image").output().contains("(9437184 bytes)"));
+        qemuImg("check image").expectSuccess();
         assertEquals("Image resized.\n", img("resize -f raw base.raw 9M").expectSuccess().output());
         assertEquals("", img("resize -q -f raw base.raw +1M").expectSuccess().output());
         assertEquals(10 << 20, Files.size(path("base.raw")));
