@@ -107,10 +107,11 @@ final class ClusterEraser {
         }
     }
 
-    private void set(long cluster, Entry before, Entry after) throws BlockException {
-        mappings.set(cluster, after);
+    /// Of a cluster whose first subclusters are skipped, `at` is not the beginning.
+    private void set(long at, Entry before, Entry after) throws BlockException {
+        mappings.set(at, after);
         if (image.releasesData() && before.isOwned() && !after.isOwned()) {
-            image.data().release(cluster, geometry.clusterBytes());
+            image.data().release(geometry.clusterStart(at), geometry.clusterBytes());
         }
     }
 
