@@ -28,7 +28,8 @@ import java.util.concurrent.Callable;
             "The status is 0 if nothing is wrong (any more), 2 if the image is damaged, 3 if it only"
                     + " has clusters that nobody uses, 1 if the check itself failed, and 63 if the"
                     + " format has nothing to check."
-        })
+        },
+        footer = {"", "Example:", "  lockstep img check -r all disk.qcow2"})
 final class CheckCommand implements Callable<Integer> {
     private static final int SOUND = 0;
     private static final int FAILED = 1;

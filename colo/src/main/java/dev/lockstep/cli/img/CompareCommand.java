@@ -27,7 +27,8 @@ import java.util.concurrent.Callable;
             "",
             "If one is longer, what it has more must read as zeroes. The status is 0 if they are"
                     + " equal, 1 if not, 2 if one cannot be opened and 4 if one cannot be read."
-        })
+        },
+        footer = {"", "Example:", "  lockstep img compare -f raw a.raw -F qcow2 b.qcow2"})
 final class CompareCommand implements Callable<Integer> {
     private static final int EQUAL = 0;
     private static final int DIFFERENT = 1;

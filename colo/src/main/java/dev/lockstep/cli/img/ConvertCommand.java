@@ -29,6 +29,12 @@ import java.util.concurrent.Callable;
                     + " in flight. Several sources become one image, one after the other. The"
                     + " target is made, or replaced; if that does not succeed, or Ctrl-C ends it,"
                     + " nothing is left of it."
+        },
+        footer = {
+            "",
+            "Examples:",
+            "  lockstep img convert -O qcow2 -c -p disk.raw small.qcow2",
+            "  lockstep img convert -f qcow2 -O raw -n disk.qcow2 nbd://host/disk"
         })
 final class ConvertCommand implements Callable<Integer> {
     @Mixin private ImageArguments image = new ImageArguments();

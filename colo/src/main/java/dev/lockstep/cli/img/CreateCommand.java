@@ -17,6 +17,12 @@ import java.util.concurrent.Callable;
             "Make an image. A file that is there is replaced.",
             "",
             "With a backing file, SIZE may be left out. '-o help' lists a format's options."
+        },
+        footer = {
+            "",
+            "Examples:",
+            "  lockstep img create -f qcow2 disk.qcow2 20G",
+            "  lockstep img create -f qcow2 -b base.qcow2 -F qcow2 disk.qcow2"
         })
 final class CreateCommand implements Callable<Integer> {
     @Option(

@@ -28,7 +28,8 @@ import java.util.stream.Collectors;
                     + " its snapshots.",
             "",
             "Only the image's header is looked at, so that it works without the backing file."
-        })
+        },
+        footer = {"", "Example:", "  lockstep img info --output=json --backing-chain disk.qcow2"})
 final class InfoCommand implements Callable<Integer> {
     /// Longer chains exist only in hostile images: no file can be opened so often.
     private static final int CHAIN_MAX = 1024;

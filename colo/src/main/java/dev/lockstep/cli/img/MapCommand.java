@@ -22,7 +22,8 @@ import java.util.concurrent.Callable;
             "Tell what an image is made of, and in which file each part of it lies.",
             "",
             "The form human lists data alone; json also tells of zeroes and of what no file has."
-        })
+        },
+        footer = {"", "Example:", "  lockstep img map --output=json disk.qcow2"})
 final class MapCommand implements Callable<Integer> {
     @Mixin private ImageArguments image = new ImageArguments();
 

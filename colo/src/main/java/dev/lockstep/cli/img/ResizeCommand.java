@@ -21,7 +21,8 @@ import java.util.concurrent.Callable;
             "",
             "SIZE is a length, or a difference with + or - before it. (A difference with - comes"
                     + " after --, since it looks like an option.)"
-        })
+        },
+        footer = {"", "Example:", "  lockstep img resize disk.qcow2 +10G"})
 final class ResizeCommand implements Callable<Integer> {
     private static final long SECTOR_BYTES = 512;
 

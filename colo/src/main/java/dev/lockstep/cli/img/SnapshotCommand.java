@@ -14,7 +14,10 @@ import java.util.List;
 import java.util.concurrent.Callable;
 
 /// `lockstep img snapshot`.
-@Command(name = "snapshot", description = "List the snapshots inside an image.")
+@Command(
+        name = "snapshot",
+        description = "List the snapshots inside an image.",
+        footer = {"", "Example:", "  lockstep img snapshot -l disk.qcow2"})
 final class SnapshotCommand implements Callable<Integer> {
     @Mixin private ImageArguments image = new ImageArguments();
 
