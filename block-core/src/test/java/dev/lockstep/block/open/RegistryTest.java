@@ -76,7 +76,9 @@ class RegistryTest {
     void what_is_wrong_is_named_by_its_dotted_key_before_anything_is_opened() {
         assertRefused("'driver' is missing", "size=1");
         assertRefused("'file.driver' is missing", "driver=raw", "file.filename=x");
-        assertRefused("the driver 'bogus' is not known; there are compress, file,", "driver=bogus");
+        assertRefused(
+                "the driver 'bogus' is not known; there are compress, copy-on-read,",
+                "driver=bogus");
         assertRefused("does not know the option 'bogus'", "driver=null-co", "bogus=1");
         assertRefused(
                 "does not know the option 'file.cache.dirct'",

@@ -41,6 +41,8 @@ class HostileImageTest {
     /// The layout of a fresh image of qemu-img: one cluster each.
     private static final int CLUSTER = 65536;
 
+    private static final int REFCOUNT_TABLE = CLUSTER;
+    private static final int REFCOUNT_BLOCK = 2 * CLUSTER;
     private static final int L1 = 3 * CLUSTER;
     private static final int L2 = 4 * CLUSTER;
     private static final int DATA = 5 * CLUSTER;
@@ -188,11 +190,33 @@ class HostileImageTest {
     @Test
     void an_entry_that_points_beyond_the_file_or_between_clusters_is_corrupt() throws Exception {
         assertCorrupt(patch(L1, 8, (1L << 50) | COPIED));
-        assertCorrupt(patch(L1, 8, (L2 + 512) | COPIED));
+        assertCorrupt(patch(L1, 8, L2 + 512 | COPIED));
         assertCorrupt(patch(L1, 8, L2 | COPIED | (1L << 60)));
         assertCorrupt(patch(L2, 8, (1L << 50) | COPIED));
-        assertCorrupt(patch(L2, 8, (DATA + 512) | COPIED));
+        assertCorrupt(patch(L2, 8, DATA + 512 | COPIED));
         assertCorrupt(patch(L2, 8, DATA | COPIED | (1L << 57)));
+    }
+
+    @Test
+    void a_cluster_that_is_metadata_is_never_written_as_data() throws Exception {
+        for (int table : new int[] {REFCOUNT_TABLE, REFCOUNT_BLOCK, L1, L2}) {
+            byte[] image = patch(L2, 8, table | COPIED);
+            Prober prober = new Prober(image, null).probe(new WritesAtZero());
+            assertTrue(
+                    Arrays.equals(image, table, table + 64, prober.image(), table, table + 64),
+                    "the table at 0x%x was written to: %s".formatted(table, prober.failures()));
+            assertCorrupt(prober);
+        }
+    }
+
+    @Test
+    void a_table_that_is_its_own_entry_is_met_with_sentences() throws Exception {
+        assertCorrupt(new Prober(patch(L1, 8, L1 | COPIED), null).probe(new WritesAtZero()));
+        for (long place : new long[] {REFCOUNT_TABLE, 1L << 50, 512}) {
+            // Nothing is mapped, so that the write has to allocate.
+            byte[] image = patch(REFCOUNT_TABLE, 8, place, L2, 8, 0);
+            assertCorrupt(new Prober(image, null).probe(new WritesAtZero()));
+        }
     }
 
     @Test
@@ -219,6 +243,21 @@ class HostileImageTest {
         new Prober(image, null).probe(new Random(1));
         long bytes = memory.getCurrentThreadAllocatedBytes() - allocated;
         assertTrue(bytes < 32 << 20, () -> "it took %d bytes".formatted(bytes));
+    }
+
+    /// Every choice is the first: writes at the beginning of the disk.
+    private static final class WritesAtZero extends Random {
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        public int nextInt(int bound) {
+            return 0;
+        }
+
+        @Override
+        public long nextLong(long bound) {
+            return 0;
+        }
     }
 
     private static void assertRefused(String field, byte[] image) {

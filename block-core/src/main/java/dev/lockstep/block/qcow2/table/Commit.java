@@ -33,6 +33,7 @@ final class Commit {
     private final ImageHeader header;
     private final Refcounts refcounts;
     private final Mappings mappings;
+    private final MetadataPlaces places;
     private final Epochs epochs;
     private final @Nullable HostFile dataFile;
     private final boolean releaseSpace;
@@ -57,6 +58,7 @@ final class Commit {
             ImageHeader header,
             Refcounts refcounts,
             Mappings mappings,
+            MetadataPlaces places,
             Epochs epochs,
             @Nullable HostFile dataFile,
             boolean releaseSpace) {
@@ -65,6 +67,7 @@ final class Commit {
         this.header = header;
         this.refcounts = refcounts;
         this.mappings = mappings;
+        this.places = places;
         this.epochs = epochs;
         this.dataFile = dataFile;
         this.releaseSpace = releaseSpace;
@@ -251,7 +254,7 @@ final class Commit {
         file.sync();
         header.update(h -> h.withRefcountTable(changes.tableOffset(), clusters));
         file.sync();
-        refcounts.guard(header.tables());
+        places.fixed(header.tables());
         gone.add(new Gone(changes.oldTables(), epochs.next()));
     }
 

@@ -32,6 +32,7 @@ public final class Mappings {
 
     private final HostFile file;
     private final Geometry geometry;
+    private final MetadataPlaces places;
     private final Entries entries;
     private final boolean dataElsewhere;
     private final int sliceEntries;
@@ -48,19 +49,22 @@ public final class Mappings {
 
     private volatile AtomicLongArray l1;
 
+    /// @param places is told of L2 tables, and asked where the guest's data is
     /// @param dataElsewhere guest data lies in an external data file, where nothing is counted
     /// @param l1 the active table
     /// @param cacheBytes how much of the L2 tables is kept in memory
     /// @param sliceBytes how much is read at once, at most a cluster
-    public Mappings(
+    Mappings(
             HostFile file,
             Geometry geometry,
+            MetadataPlaces places,
             boolean dataElsewhere,
             long[] l1,
             long cacheBytes,
             int sliceBytes) {
         this.file = file;
         this.geometry = geometry;
+        this.places = places;
         this.dataElsewhere = dataElsewhere;
         this.entries = new Entries(geometry, dataElsewhere);
         int bytes = Math.min(sliceBytes, geometry.clusterBytes());
@@ -184,6 +188,7 @@ public final class Mappings {
         lock.lock();
         try {
             l1.set(table.index(), host | L2Entry.COPIED);
+            places.add(geometry.cluster(host));
             if (table.host() != 0) {
                 unmapped.add(new HostRange(geometry.cluster(table.host()), 1));
             }
@@ -291,18 +296,29 @@ public final class Mappings {
             case UNALLOCATED -> new Mapping.Unallocated(alike);
             case ZERO -> new Mapping.Zero(alike, entry.isOwned());
             case DATA -> {
-                checkPlace(offset, host);
+                checkPlace(offset, host, alike);
                 yield new Mapping.Data(alike, host, entry.isOwned());
             }
         };
     }
 
-    /// A write there would make the file as long as a damaged entry says.
-    private void checkPlace(long offset, long host) throws BlockException {
-        if (!dataElsewhere && geometry.clusterStart(host) >= file.size()) {
+    /// A write beyond the end would make the file as long as a damaged entry says; one elsewhere
+    /// may overwrite a table.
+    private void checkPlace(long offset, long host, long length) throws BlockException {
+        if (dataElsewhere) {
+            return;
+        }
+        long first = geometry.cluster(host);
+        long count = geometry.cluster(host + length - 1) - first + 1;
+        if (first << geometry.clusterBits() >= file.size() || places.touches(first, count)) {
             throw file.corrupt(
-                    "the guest's cluster at 0x%x lies at 0x%x, beyond the end of the file"
-                            .formatted(geometry.clusterStart(offset), geometry.clusterStart(host)));
+                    "the guest's cluster at 0x%x lies at 0x%x, %s"
+                            .formatted(
+                                    geometry.clusterStart(offset),
+                                    geometry.clusterStart(host),
+                                    places.touches(first, count)
+                                            ? "where a table is"
+                                            : "beyond the end of the file"));
         }
     }
 
@@ -375,13 +391,15 @@ public final class Mappings {
     }
 
     private long[] read(long l1Word, int index, int sliceInTable) throws BlockException {
-        if (L2Entry.isDamagedL1(l1Word, geometry) || L2Entry.offset(l1Word) >= file.size()) {
+        long offset = L2Entry.offset(l1Word);
+        if (L2Entry.isDamagedL1(l1Word, geometry)
+                || offset >= file.size()
+                || places.isFixed(geometry.cluster(offset))) {
             throw file.corrupt("entry %d of the L1 table is 0x%x".formatted(index, l1Word));
         }
+        places.add(geometry.cluster(offset));
         return file.readTable(
-                "L2 table",
-                L2Entry.offset(l1Word) + (long) sliceInTable * sliceWords * Long.BYTES,
-                sliceWords);
+                "L2 table", offset + (long) sliceInTable * sliceWords * Long.BYTES, sliceWords);
     }
 
     /// Drops what was not used for longest, roughly, until there is room for one more in the cache.

@@ -24,6 +24,7 @@ final class RefcountTable {
 
     private final HostFile file;
     private final Geometry geometry;
+    private final MetadataPlaces places;
     private final int perBlock;
     private final int cachedBlocksMax;
     private final int dirtyBlocksMax;
@@ -45,16 +46,27 @@ final class RefcountTable {
     ///
     /// @param cachedBlocks how many blocks are kept in memory at least
     RefcountTable(
-            HostFile file, Geometry geometry, long tableOffset, int tableClusters, int cachedBlocks)
+            HostFile file,
+            Geometry geometry,
+            MetadataPlaces places,
+            long tableOffset,
+            int tableClusters,
+            int cachedBlocks)
             throws BlockException {
         this.file = file;
         this.geometry = geometry;
+        this.places = places;
         this.tableOffset = tableOffset;
         perBlock = geometry.refcountsPerBlock();
         cachedBlocksMax = Math.max(4, cachedBlocks);
         dirtyBlocksMax = Math.max(cachedBlocksMax, DIRTY_BYTES >>> geometry.clusterBits());
         int entries = tableClusters << (geometry.clusterBits() - 3);
         table = file.readTable("refcount table", tableOffset, entries);
+        for (long offset : table) {
+            if (offset != 0 && offset == L2Entry.offset(offset) && offset < file.size()) {
+                places.add(geometry.cluster(offset));
+            }
+        }
     }
 
     /// How many blocks it has room for.
@@ -103,6 +115,7 @@ final class RefcountTable {
                         new RefcountBlock(
                                 new byte[geometry.clusterBytes()], geometry.refcountOrder()));
         table[number] = place << geometry.clusterBits();
+        places.add(place);
         changedEntries.set(number);
         keep(number, made);
         markDirty(made);
@@ -197,7 +210,8 @@ final class RefcountTable {
         long offset = table[number];
         if (offset != L2Entry.offset(offset)
                 || (offset & (geometry.clusterBytes() - 1)) != 0
-                || offset >= file.size()) {
+                || offset >= file.size()
+                || places.isFixed(geometry.cluster(offset))) {
             throw file.corrupt("entry %d of the refcount table is 0x%x".formatted(number, offset));
         }
         byte[] bytes = new byte[geometry.clusterBytes()];

@@ -6,7 +6,6 @@ import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
 import dev.lockstep.block.qcow2.layout.L2Entry;
 
-import java.util.List;
 import java.util.concurrent.locks.ReentrantLock;
 
 /// How often each cluster of the file is referenced, and which are free. All changes happen in
@@ -26,7 +25,7 @@ public final class Refcounts {
     private final Geometry geometry;
     private final int perBlock;
     private final RefcountTable table;
-    private List<HostRange> guarded = List.of();
+    private final MetadataPlaces places;
 
     /// Where the next compressed cluster may begin, in a cluster that is in use; 0 if nowhere.
     private long packedEnd;
@@ -42,14 +41,21 @@ public final class Refcounts {
 
     /// Reads the refcount table.
     ///
+    /// @param places is told of blocks, and asked before anything is placed
     /// @param cachedBlocks how many blocks are kept in memory at least
-    public Refcounts(
-            HostFile file, Geometry geometry, long tableOffset, int tableClusters, int cachedBlocks)
+    Refcounts(
+            HostFile file,
+            Geometry geometry,
+            MetadataPlaces places,
+            long tableOffset,
+            int tableClusters,
+            int cachedBlocks)
             throws BlockException {
         this.file = file;
         this.geometry = geometry;
         perBlock = geometry.refcountsPerBlock();
-        table = new RefcountTable(file, geometry, tableOffset, tableClusters, cachedBlocks);
+        this.places = places;
+        table = new RefcountTable(file, geometry, places, tableOffset, tableClusters, cachedBlocks);
         neverUsed = geometry.clusters(file.size());
         usedEnd = neverUsed;
     }
@@ -128,17 +134,6 @@ public final class Refcounts {
             for (long cluster = range.cluster(); cluster < range.end(); cluster++) {
                 addOne(cluster, change);
             }
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    /// Says where the header and the tables are that nothing else may ever take the place of: a
-    /// damaged image may count them as free.
-    public void guard(List<HostRange> tables) {
-        lock.lock();
-        try {
-            guarded = List.copyOf(tables);
         } finally {
             lock.unlock();
         }
@@ -235,6 +230,7 @@ public final class Refcounts {
         table.set(cluster, after);
         if (after == 0) {
             firstFree = Math.min(firstFree, cluster);
+            places.remove(cluster);
             closePacked(cluster);
         }
     }
@@ -264,12 +260,10 @@ public final class Refcounts {
 
     /// Checks that clusters can be used, and makes the file long enough for them.
     private void claim(HostRange range) throws BlockException {
-        for (HostRange used : guarded) {
-            if (range.cluster() < used.end() && used.cluster() < range.end()) {
-                throw file.corrupt(
-                        "the cluster at 0x%x holds a table and has a refcount of 0"
-                                .formatted(range.cluster() << geometry.clusterBits()));
-            }
+        if (places.touches(range.cluster(), range.count())) {
+            throw file.corrupt(
+                    "the cluster at 0x%x holds a table and has a refcount of 0"
+                            .formatted(range.cluster() << geometry.clusterBits()));
         }
         if (range.end() > 1L << (OFFSET_BITS - geometry.clusterBits())) {
             throw file.full();

@@ -16,6 +16,7 @@ public final class Tables {
     private final ImageHeader header;
     private final Refcounts refcounts;
     private final Mappings mappings;
+    private final MetadataPlaces places = new MetadataPlaces();
     private final Epochs epochs = new Epochs();
     private final Commit commit;
     private final long bytesAtOpen;
@@ -55,6 +56,7 @@ public final class Tables {
                 new Refcounts(
                         file,
                         geometry,
+                        places,
                         header.refcountTableOffset(),
                         header.refcountTableClusters(),
                         (int) (settings.refcountCacheBytes() >>> header.clusterBits()));
@@ -62,6 +64,7 @@ public final class Tables {
                 new Mappings(
                         file,
                         geometry,
+                        places,
                         header.has(Feature.EXTERNAL_DATA),
                         file.readTable("L1 table", l1Offset, l1Entries),
                         settings.l2CacheBytes(),
@@ -73,6 +76,7 @@ public final class Tables {
                         this.header,
                         refcounts,
                         mappings,
+                        places,
                         epochs,
                         dataFile,
                         settings.releaseSpace());
@@ -168,9 +172,9 @@ public final class Tables {
         commit.finish();
     }
 
-    /// Tells the refcounts where the tables are; after the header has told of other places.
+    /// Says where the tables are; after the header has told of other places.
     public void guard() {
-        refcounts.guard(header.tables());
+        places.fixed(header.tables());
     }
 
     /// Writes everything, and leaves the file no longer than it has to be. No request is in flight.
