@@ -59,13 +59,20 @@ class NbdDropInIT {
                 String theirs = Peer.run("qemu-nbd", "-L", "-k", server).expectSuccess().output();
                 assertEquals(
                         withoutTransactionSize(theirs),
-                        withoutTransactionSize(Lockstep.succeed("nbd", "-L", "-k", server)));
+                        withoutTransactionSize(
+                                withoutPayloadFlag(Lockstep.succeed("nbd", "-L", "-k", server))));
                 assertTrue(theirs.startsWith("exports available: 1\n export: '"), theirs);
             }
             assertTrue(ours.isAlive());
         } finally {
             qemu.destroyForcibly().waitFor();
         }
+    }
+
+    /// QEMU 7.2 does not ask for extended headers, and so never sees the flag that goes with them.
+    private static String withoutPayloadFlag(String listing) {
+        return listing.replace("flags: 0x1ced", "flags: 0xced")
+                .replace(" block-status-payload )", " )");
     }
 
     @Test
