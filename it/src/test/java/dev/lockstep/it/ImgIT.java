@@ -164,6 +164,23 @@ class ImgIT {
     }
 
     @Test
+    void snapshots_are_made_applied_and_deleted_and_qemu_img_finds_them() throws IOException {
+        makeBase();
+        qemuImg("convert -f raw -O qcow2 base.raw disk.qcow2").expectSuccess();
+        img("snapshot -c ours disk.qcow2").expectSuccess();
+        qemuIo("disk.qcow2", "write -P 9 1M 200k");
+        qemuImg("snapshot -c theirs disk.qcow2").expectSuccess();
+        assertSame("snapshot -l", "disk.qcow2");
+        img("snapshot -a ours disk.qcow2").expectSuccess();
+        qemuImg("compare base.raw disk.qcow2").expectSuccess();
+        img("snapshot -d ours disk.qcow2").expectSuccess();
+        img("snapshot -d theirs disk.qcow2").expectSuccess();
+        qemuImg("check disk.qcow2").expectSuccess();
+        qemuImg("compare base.raw disk.qcow2").expectSuccess();
+        img("snapshot -a ours disk.qcow2").expectOneSentence();
+    }
+
+    @Test
     void compare_has_qemu_imgs_sentences_and_statuses() throws IOException {
         makeBase();
         byte[] base = Files.readAllBytes(folder.resolve("base.raw"));
