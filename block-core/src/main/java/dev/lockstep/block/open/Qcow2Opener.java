@@ -21,10 +21,10 @@ import java.util.List;
 ///     backing                     what is read where the image has nothing; default: what it says
 ///     data-file                   where an image with an external data file has its data
 ///     lazy-refcounts              on or off; default: as the image has it
-///     pass-discard-request        a guest's discards reach the file; default: as `discard`
-///     pass-discard-snapshot       so does what deleting a snapshot frees; default: on
-///     pass-discard-other          so does what becomes free otherwise; default: off
-///     discard-no-unref            a discarded cluster keeps its place in the file; default: off
+///     pass-discard-request        what becomes free is discarded in the file; default: as
+/// `discard`
+///     pass-discard-snapshot, pass-discard-other, discard-no-unref
+///                                 taken and checked, and make no difference so far
 ///     cache-size, l2-cache-size, l2-cache-entry-size, refcount-cache-size, cache-clean-interval
 ///                                 see [Qcow2Options]
 ///     load-snapshot               the disk as it was at a snapshot inside, by its id or name, or

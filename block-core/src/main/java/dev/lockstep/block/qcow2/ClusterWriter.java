@@ -60,7 +60,8 @@ final class ClusterWriter {
             long end = Math.min(start + geometry.clusterBytes(), offset + source.remaining());
             source.limit(source.position() + (int) (end - offset));
             long host = dataElsewhere ? start : entry.host();
-            put(new Piece(offset, end, start, host, false), entry, source);
+            Piece piece = new Piece(offset, end, start, host, false);
+            map(piece, put(piece, entry, source));
             return;
         }
         Allocated place = allocate(start, clustersToPlace(offset, source.remaining()));
@@ -70,8 +71,11 @@ final class ClusterWriter {
             long end = Math.min(start + placed, offset + source.remaining());
             source.limit(source.position() + (int) (end - offset));
             long host = place.range().cluster() << geometry.clusterBits();
-            put(new Piece(offset, end, start, host, place.zero()), entry, source);
+            Piece piece = new Piece(offset, end, start, host, place.zero());
+            Filled filled = put(piece, entry, source);
+            // From here on some of the clusters may be mapped: if that fails, the rest is leaked.
             done = true;
+            map(piece, filled);
         } finally {
             if (!done && !dataElsewhere) {
                 tables.refcounts().release(place.range());
@@ -109,8 +113,11 @@ final class ClusterWriter {
         }
     }
 
-    /// Writes a piece together with what is around it, then maps it.
-    private void put(Piece piece, Entry firstBefore, ByteBuffer source) throws BlockException {
+    /// What of a piece's clusters has been written: `[from, to)` of the guest's disk.
+    private record Filled(long from, long to) {}
+
+    /// Writes a piece together with what is around it.
+    private Filled put(Piece piece, Entry firstBefore, ByteBuffer source) throws BlockException {
         long lastCluster = geometry.clusterStart(piece.to() - 1);
         Entry lastBefore = lastCluster == piece.start() ? firstBefore : mappings.entry(lastCluster);
         long fillFrom =
@@ -137,7 +144,7 @@ final class ClusterWriter {
             copy(piece, piece.to(), fillTo);
             image.data().write(piece.host(piece.from()), source);
         }
-        map(piece, fillFrom, fillTo);
+        return new Filled(fillFrom, fillTo);
     }
 
     /// Whether the subclusters that are not touched stay what they are. Not so where the cluster
@@ -178,21 +185,21 @@ final class ClusterWriter {
         }
     }
 
-    private void map(Piece piece, long from, long to) throws BlockException {
-        for (long at = piece.start(); at < to; at += geometry.clusterBytes()) {
+    private void map(Piece piece, Filled filled) throws BlockException {
+        for (long at = piece.start(); at < filled.to(); at += geometry.clusterBytes()) {
             long host = dataElsewhere ? at : piece.host(at);
-            mappings.set(at, mapped(mappings.entry(at), at, host, from, to));
+            mappings.set(at, mapped(mappings.entry(at), at, host, filled));
         }
     }
 
-    /// The new entry of a cluster of which `[from, to)` has been written.
-    private Entry mapped(Entry before, long cluster, long host, long from, long to) {
+    /// The new entry of a cluster.
+    private Entry mapped(Entry before, long cluster, long host, Filled filled) {
         if (!geometry.extended() || !keepsParts(before)) {
             return Entry.data(host);
         }
         int unit = geometry.subclusterBytes();
-        int first = (int) (Math.max(from - cluster, 0) / unit);
-        int end = (int) (Math.min(to - cluster, geometry.clusterBytes()) / unit);
+        int first = (int) (Math.max(filled.from() - cluster, 0) / unit);
+        int end = (int) (Math.min(filled.to() - cluster, geometry.clusterBytes()) / unit);
         long touched = (1L << end) - (1L << first);
         long zero = before.bitmap() & ~(touched << Geometry.SUBCLUSTERS);
         return new Entry(host | L2Entry.COPIED, zero | touched);

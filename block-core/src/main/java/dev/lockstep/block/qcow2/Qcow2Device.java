@@ -295,7 +295,7 @@ public final class Qcow2Device implements BlockDevice, Resizable, CompressedTarg
     @Override
     public void zero(long offset, long length, Set<WriteFlag> flags) throws BlockException {
         long end = offset + length;
-        eraser.checkZero(offset, length, flags);
+        checkZero(offset, length, flags);
         for (long at = offset; at < end; ) {
             long step = Math.min(end, geometry.clusterStart(at) + stepBytes) - at;
             tables.beforeChange();
@@ -307,6 +307,15 @@ public final class Qcow2Device implements BlockDevice, Resizable, CompressedTarg
                 record(at, step);
             }
             at += step;
+        }
+    }
+
+    private void checkZero(long offset, long length, Set<WriteFlag> flags) throws BlockException {
+        Epoch epoch = tables.enter();
+        try {
+            eraser.checkZero(offset, length, flags);
+        } finally {
+            epoch.leave();
         }
     }
 

@@ -1,14 +1,16 @@
 package dev.lockstep.block.qcow2.table;
 
+import java.nio.ByteBuffer;
+
 /// A refcount block in memory. Its fields are guarded by the lock of [Refcounts].
 final class CachedBlock {
-    final RefcountBlock block;
+    final ByteBuffer bytes;
     boolean dirty;
 
     /// A commit that may fail is about to write it.
     boolean committing;
 
-    CachedBlock(RefcountBlock block) {
-        this.block = block;
+    CachedBlock(ByteBuffer bytes) {
+        this.bytes = bytes;
     }
 }

@@ -4,6 +4,7 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
 import dev.lockstep.block.qcow2.layout.L2Entry;
+import dev.lockstep.block.qcow2.layout.RefcountBlock;
 
 import org.jspecify.annotations.Nullable;
 
@@ -93,7 +94,9 @@ final class RefcountTable {
     /// The count of a cluster; 0 if no block counts it.
     long get(long cluster) throws BlockException {
         CachedBlock cached = block(cluster);
-        return cached == null ? 0 : cached.block.get(index(cluster));
+        return cached == null
+                ? 0
+                : RefcountBlock.get(cached.bytes, index(cluster), geometry.refcountOrder());
     }
 
     /// Sets the count of a cluster that has a block.
@@ -102,7 +105,7 @@ final class RefcountTable {
         if (cached == null) {
             throw new IllegalStateException("no block counts cluster %d".formatted(cluster));
         }
-        cached.block.set(index(cluster), count);
+        RefcountBlock.set(cached.bytes, index(cluster), geometry.refcountOrder(), count);
         markDirty(cached);
     }
 
@@ -110,10 +113,7 @@ final class RefcountTable {
     ///
     /// @param place the cluster where it lies
     void add(int number, long place) {
-        CachedBlock made =
-                new CachedBlock(
-                        new RefcountBlock(
-                                new byte[geometry.clusterBytes()], geometry.refcountOrder()));
+        CachedBlock made = new CachedBlock(ByteBuffer.allocate(geometry.clusterBytes()));
         table[number] = place << geometry.clusterBits();
         places.add(place);
         changedEntries.set(number);
@@ -150,7 +150,7 @@ final class RefcountTable {
                     if (cached.dirty) {
                         cached.dirty = false;
                         cached.committing = true;
-                        changed.put(table[number], ByteBuffer.wrap(cached.block.bytes().clone()));
+                        changed.put(table[number], copy(cached.bytes));
                     }
                 });
         dirtyBlocks = 0;
@@ -193,6 +193,10 @@ final class RefcountTable {
         blocks.values().removeIf(cached -> !cached.dirty && !cached.committing);
     }
 
+    private static ByteBuffer copy(ByteBuffer bytes) {
+        return ByteBuffer.allocate(bytes.capacity()).put(bytes.duplicate().clear()).flip();
+    }
+
     private void markDirty(CachedBlock cached) {
         if (!cached.dirty) {
             cached.dirty = true;
@@ -214,9 +218,9 @@ final class RefcountTable {
                 || places.isFixed(geometry.cluster(offset))) {
             throw file.corrupt("entry %d of the refcount table is 0x%x".formatted(number, offset));
         }
-        byte[] bytes = new byte[geometry.clusterBytes()];
-        file.read(offset, ByteBuffer.wrap(bytes));
-        CachedBlock read = new CachedBlock(new RefcountBlock(bytes, geometry.refcountOrder()));
+        ByteBuffer bytes = ByteBuffer.allocate(geometry.clusterBytes());
+        file.read(offset, bytes);
+        CachedBlock read = new CachedBlock(bytes);
         keep(number, read);
         return read;
     }
