@@ -2,10 +2,10 @@ package dev.lockstep.block.qcow2;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.Zeroes;
+import dev.lockstep.block.format.HostFile;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.qcow2.codec.CompressedClusters;
 import dev.lockstep.block.qcow2.layout.Feature;
-import dev.lockstep.block.qcow2.table.HostFile;
 import dev.lockstep.block.qcow2.table.Mapping;
 import dev.lockstep.block.qcow2.table.Tables;
 

@@ -2,17 +2,17 @@ package dev.lockstep.block.qcow2;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.block.format.CheckResult;
+import dev.lockstep.block.format.HostFile;
+import dev.lockstep.block.format.Repair;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.qcow2.Qcow2Options.Caches;
 import dev.lockstep.block.qcow2.bitmaps.ImageBitmaps;
-import dev.lockstep.block.qcow2.check.CheckResult;
 import dev.lockstep.block.qcow2.check.Qcow2Checker;
-import dev.lockstep.block.qcow2.check.Repair;
 import dev.lockstep.block.qcow2.codec.ClusterCodec;
 import dev.lockstep.block.qcow2.codec.CompressedClusters;
 import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.layout.Header;
-import dev.lockstep.block.qcow2.table.HostFile;
 import dev.lockstep.block.qcow2.table.Tables;
 
 import org.jspecify.annotations.Nullable;

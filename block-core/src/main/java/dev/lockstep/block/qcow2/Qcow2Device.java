@@ -10,6 +10,7 @@ import dev.lockstep.block.Located;
 import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.RangeLock.Hold;
 import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.format.HostFile;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.graph.Resizable;
 import dev.lockstep.block.qcow2.bitmaps.ImageBitmaps;
@@ -19,7 +20,6 @@ import dev.lockstep.block.qcow2.layout.Header;
 import dev.lockstep.block.qcow2.layout.SnapshotEntry;
 import dev.lockstep.block.qcow2.snapshot.Snapshots;
 import dev.lockstep.block.qcow2.table.Epochs.Epoch;
-import dev.lockstep.block.qcow2.table.HostFile;
 import dev.lockstep.block.qcow2.table.Mapping;
 import dev.lockstep.block.qcow2.table.Tables;
 

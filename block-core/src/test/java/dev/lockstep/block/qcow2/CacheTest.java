@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import dev.lockstep.block.BlockDeviceContract;
 import dev.lockstep.block.DiskModel;
+import dev.lockstep.block.Folder;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
 

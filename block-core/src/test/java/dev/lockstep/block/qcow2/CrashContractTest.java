@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 
 import dev.lockstep.block.BlockDevice;
 import dev.lockstep.block.BlockDeviceContract;
+import dev.lockstep.block.Folder;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.crash.CrashStates;
 import dev.lockstep.block.crash.RecordingDevice;

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import dev.lockstep.block.DiskModel;
 import dev.lockstep.block.Extent;
+import dev.lockstep.block.Folder;
 import dev.lockstep.block.Seeds;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.qcow2.Recipe.Below;

@@ -9,15 +9,16 @@ import dev.lockstep.block.BlockDeviceContract;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.DiskModel;
+import dev.lockstep.block.Folder;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.crash.RecordingDevice;
 import dev.lockstep.block.filter.fault.Fault;
 import dev.lockstep.block.filter.fault.Fault.Operation;
 import dev.lockstep.block.filter.fault.FaultDevice;
+import dev.lockstep.block.format.CheckResult;
+import dev.lockstep.block.format.Repair;
 import dev.lockstep.block.graph.Gate;
-import dev.lockstep.block.qcow2.check.CheckResult;
 import dev.lockstep.block.qcow2.check.Qcow2Checker;
-import dev.lockstep.block.qcow2.check.Repair;
 import dev.lockstep.block.qcow2.layout.SnapshotEntry;
 
 import org.junit.jupiter.api.Test;

@@ -8,6 +8,7 @@ import com.sun.management.ThreadMXBean;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.block.Folder;
 import dev.lockstep.block.Host;
 import dev.lockstep.block.Seeds;
 

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.sun.management.ThreadMXBean;
 
 import dev.lockstep.block.Extent;
+import dev.lockstep.block.Folder;
 import dev.lockstep.block.Host;
 import dev.lockstep.block.file.FileDevice;
 import dev.lockstep.block.file.FileOptions;

@@ -1,5 +1,6 @@
 package dev.lockstep.block.qcow2;
 
+import dev.lockstep.block.Folder;
 import dev.lockstep.block.Host;
 import dev.lockstep.block.Seeds;
 import dev.lockstep.block.WriteFlag;

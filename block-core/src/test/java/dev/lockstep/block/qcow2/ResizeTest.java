@@ -8,15 +8,16 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.DiskModel;
+import dev.lockstep.block.Folder;
 import dev.lockstep.block.Host;
 import dev.lockstep.block.Seeds;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.crash.CrashStates;
 import dev.lockstep.block.crash.RecordingDevice;
+import dev.lockstep.block.format.Repair;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.memory.MemoryDevice;
 import dev.lockstep.block.qcow2.check.Qcow2Checker;
-import dev.lockstep.block.qcow2.check.Repair;
 
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;

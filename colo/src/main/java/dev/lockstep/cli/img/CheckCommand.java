@@ -2,9 +2,9 @@ package dev.lockstep.cli.img;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
-import dev.lockstep.block.qcow2.check.CheckResult;
+import dev.lockstep.block.format.CheckResult;
+import dev.lockstep.block.format.Repair;
 import dev.lockstep.block.qcow2.check.Qcow2Checker;
-import dev.lockstep.block.qcow2.check.Repair;
 import dev.lockstep.qmp.Json;
 
 import picocli.CommandLine.Command;

@@ -2,10 +2,10 @@ package dev.lockstep.block.qcow2.bitmaps;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.block.format.HostFile;
 import dev.lockstep.block.qcow2.layout.BitmapEntry;
 import dev.lockstep.block.qcow2.layout.BitmapsExtension;
 import dev.lockstep.block.qcow2.layout.Header;
-import dev.lockstep.block.qcow2.table.HostFile;
 import dev.lockstep.block.qcow2.table.Tables;
 
 import org.jspecify.annotations.Nullable;

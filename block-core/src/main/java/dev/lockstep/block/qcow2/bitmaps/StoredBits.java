@@ -2,8 +2,8 @@ package dev.lockstep.block.qcow2.bitmaps;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.bitmap.ClusterBitmap;
+import dev.lockstep.block.format.HostFile;
 import dev.lockstep.block.qcow2.layout.BitmapEntry;
-import dev.lockstep.block.qcow2.table.HostFile;
 import dev.lockstep.block.qcow2.table.Tables;
 
 import java.nio.ByteBuffer;

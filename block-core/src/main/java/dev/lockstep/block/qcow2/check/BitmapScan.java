@@ -1,6 +1,7 @@
 package dev.lockstep.block.qcow2.check;
 
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.format.Findings;
 import dev.lockstep.block.qcow2.layout.BitmapEntry;
 import dev.lockstep.block.qcow2.layout.BitmapsExtension;
 import dev.lockstep.block.qcow2.layout.Geometry;

@@ -1,6 +1,10 @@
 package dev.lockstep.block.qcow2.check;
 
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.format.CheckResult;
+import dev.lockstep.block.format.Findings;
+import dev.lockstep.block.format.MemoryBudget;
+import dev.lockstep.block.format.Repair;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.layout.Header;

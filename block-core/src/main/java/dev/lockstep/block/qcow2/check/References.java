@@ -1,6 +1,9 @@
 package dev.lockstep.block.qcow2.check;
 
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.format.Counts;
+import dev.lockstep.block.format.Findings;
+import dev.lockstep.block.format.MemoryBudget;
 
 import java.util.Map;
 import java.util.TreeMap;

@@ -1,6 +1,9 @@
 package dev.lockstep.block.qcow2.check;
 
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.format.CheckResult;
+import dev.lockstep.block.format.Findings;
+import dev.lockstep.block.format.MemoryBudget;
 import dev.lockstep.block.qcow2.layout.Header;
 
 /// One pass over an image.

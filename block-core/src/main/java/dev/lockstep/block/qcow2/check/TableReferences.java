@@ -1,6 +1,7 @@
 package dev.lockstep.block.qcow2.check;
 
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.format.MemoryBudget;
 
 import java.util.Arrays;
 import java.util.BitSet;

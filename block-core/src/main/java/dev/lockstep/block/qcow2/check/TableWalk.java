@@ -1,6 +1,8 @@
 package dev.lockstep.block.qcow2.check;
 
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.format.Findings;
+import dev.lockstep.block.format.MemoryBudget;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
 import dev.lockstep.block.qcow2.layout.L2Entry;

@@ -1,9 +1,9 @@
 package dev.lockstep.block.qcow2.snapshot;
 
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.format.HostFile;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.L2Entry;
-import dev.lockstep.block.qcow2.table.HostFile;
 import dev.lockstep.block.qcow2.table.HostRange;
 import dev.lockstep.block.qcow2.table.Tables;
 

@@ -2,12 +2,12 @@ package dev.lockstep.block.qcow2.snapshot;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.block.format.HostFile;
 import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
 import dev.lockstep.block.qcow2.layout.L2Entry;
 import dev.lockstep.block.qcow2.layout.SnapshotEntry;
-import dev.lockstep.block.qcow2.table.HostFile;
 import dev.lockstep.block.qcow2.table.HostRange;
 import dev.lockstep.block.qcow2.table.ImageHeader;
 import dev.lockstep.block.qcow2.table.Tables;

@@ -1,6 +1,7 @@
 package dev.lockstep.block.qcow2.table;
 
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.format.HostFile;
 import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;

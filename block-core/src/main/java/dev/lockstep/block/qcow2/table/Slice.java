@@ -1,6 +1,7 @@
 package dev.lockstep.block.qcow2.table;
 
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.format.HostFile;
 
 import org.jspecify.annotations.Nullable;
 

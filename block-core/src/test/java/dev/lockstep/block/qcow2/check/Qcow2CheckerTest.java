@@ -14,6 +14,8 @@ import dev.lockstep.block.crash.CrashStates;
 import dev.lockstep.block.crash.RecordingDevice;
 import dev.lockstep.block.file.FileDevice;
 import dev.lockstep.block.file.FileOptions;
+import dev.lockstep.block.format.CheckResult;
+import dev.lockstep.block.format.Repair;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.qcow2.layout.Header;
 

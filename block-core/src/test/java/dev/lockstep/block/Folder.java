@@ -1,4 +1,4 @@
-package dev.lockstep.block.qcow2;
+package dev.lockstep.block;
 
 import org.junit.jupiter.api.extension.AnnotatedElementContext;
 import org.junit.jupiter.api.extension.ExtensionContext;
@@ -9,7 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /// Temporary folders in memory: these tests make thousands of small files and wait for no disk.
-final class Folder implements TempDirFactory {
+public final class Folder implements TempDirFactory {
     @Override
     public Path createTempDirectory(AnnotatedElementContext element, ExtensionContext context)
             throws IOException {

@@ -1,4 +1,4 @@
-package dev.lockstep.block.qcow2.check;
+package dev.lockstep.block.format;
 
 import dev.lockstep.block.BlockException;
 
@@ -8,11 +8,11 @@ import java.util.NavigableMap;
 import java.util.TreeMap;
 
 /// A number for each cluster of the file, unsigned. Pages without one that is not 0 take no memory.
-final class Counts {
+public final class Counts {
     private static final int PAGE_BITS = 12;
 
     /// How many clusters a page tells of.
-    static final int PAGE_CLUSTERS = 1 << PAGE_BITS;
+    public static final int PAGE_CLUSTERS = 1 << PAGE_BITS;
 
     private static final int NARROW_MAX = 255;
 
@@ -38,16 +38,19 @@ final class Counts {
         }
     }
 
-    Counts(MemoryBudget budget) {
+    /// All are 0.
+    public Counts(MemoryBudget budget) {
         this.budget = budget;
     }
 
-    long get(long cluster) {
+    /// The number of a cluster.
+    public long get(long cluster) {
         Page page = page(cluster >> PAGE_BITS);
         return page == null ? 0 : page.get(index(cluster));
     }
 
-    void set(long cluster, long count) throws BlockException {
+    /// Sets it.
+    public void set(long cluster, long count) throws BlockException {
         Page page = page(cluster >> PAGE_BITS);
         if (page == null) {
             if (count == 0) {
@@ -68,12 +71,13 @@ final class Counts {
         }
     }
 
-    void add(long cluster, long more) throws BlockException {
+    /// Adds to it.
+    public void add(long cluster, long more) throws BlockException {
         set(cluster, get(cluster) + more);
     }
 
     /// The first cluster of the first page that ends after `cluster` and is there, or -1.
-    long nextPage(long cluster) {
+    public long nextPage(long cluster) {
         Long number = pages.ceilingKey(cluster >> PAGE_BITS);
         return number == null ? -1 : number << PAGE_BITS;
     }

@@ -1,4 +1,4 @@
-package dev.lockstep.block.qcow2.check;
+package dev.lockstep.block.format;
 
 /// What a check has found, with the meaning of `qemu-img check --output=json`.
 ///
@@ -35,7 +35,7 @@ public record CheckResult(
     }
 
     /// The same with what is better than it was.
-    CheckResult since(CheckResult before) {
+    public CheckResult since(CheckResult before) {
         return new CheckResult(
                 corruptions,
                 leaks,

@@ -1,4 +1,4 @@
-package dev.lockstep.block.qcow2.table;
+package dev.lockstep.block.format;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
@@ -167,7 +167,7 @@ public final class HostFile {
     }
 
     /// A failure that says that the image's tables cannot count more.
-    BlockException full() {
+    public BlockException full() {
         return new BlockException(
                 Kind.NO_SPACE,
                 "%s: the image cannot have more clusters: convert it to one with larger clusters"

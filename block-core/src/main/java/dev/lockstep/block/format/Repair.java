@@ -1,4 +1,4 @@
-package dev.lockstep.block.qcow2.check;
+package dev.lockstep.block.format;
 
 /// What a check puts right.
 public enum Repair {
