@@ -1,5 +1,6 @@
 package dev.lockstep.image;
 
+import dev.lockstep.block.filter.blkdebug.BlkdebugOpener;
 import dev.lockstep.block.filter.throttle.ThrottleGroup;
 import dev.lockstep.block.filter.throttle.ThrottleOpener;
 import dev.lockstep.block.open.Registry;
@@ -28,6 +29,7 @@ public final class Drivers {
             Function<String, @Nullable ThrottleGroup> throttleGroups) {
         return Registry.ofCore()
                 .with("nbd", new NbdOpener(credentials))
+                .with("blkdebug", BlkdebugOpener::read)
                 .with("throttle", new ThrottleOpener(throttleGroups))
                 .with(ImageText::parse);
     }

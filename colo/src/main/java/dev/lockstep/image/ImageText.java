@@ -77,6 +77,10 @@ public final class ImageText {
         String protocol = text.substring(0, colon);
         return switch (protocol) {
             case "file" -> file(text.substring(colon + 1));
+            case "blkdebug" -> {
+                String[] parts = parts(text, "CONFIG");
+                yield blkdebug(parts[1], parts[2]);
+            }
             case "nbd", "nbd+tcp", "nbd+unix", "nbds", "nbds+tcp", "nbds+unix" -> nbd(text);
             case "null-co", "null-aio" -> Options.EMPTY.with("driver", protocol);
             default ->
@@ -84,6 +88,23 @@ public final class ImageText {
                             "the protocol '%s' of '%s' is not known; a file of that name is ./%s"
                                     .formatted(protocol, text, text));
         };
+    }
+
+    /// Cuts `PROTOCOL:FIRST:IMAGE` at its first two colons.
+    private static String[] parts(String text, String first) {
+        String[] parts = text.split(":", 3);
+        if (parts.length < 3) {
+            throw new IllegalArgumentException(
+                    "'%s' names no image: write %s:%s:IMAGE".formatted(text, parts[0], first));
+        }
+        return parts;
+    }
+
+    private static Options blkdebug(String config, String image) {
+        return Options.EMPTY
+                .with("driver", "blkdebug")
+                .with("config", config)
+                .with("image", protocol(image));
     }
 
     private static Options file(String name) {

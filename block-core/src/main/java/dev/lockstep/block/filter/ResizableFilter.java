@@ -25,4 +25,13 @@ public abstract class ResizableFilter extends FilterDevice implements Resizable 
         }
         resizable.resize(bytes);
     }
+
+    @Override
+    public final void grow(long bytes) throws BlockException {
+        if (child instanceof Resizable resizable) {
+            resizable.grow(bytes);
+        } else {
+            Resizable.super.grow(bytes);
+        }
+    }
 }

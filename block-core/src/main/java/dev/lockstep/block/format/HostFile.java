@@ -5,6 +5,8 @@ import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.Zeroes;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.block.graph.Step;
+import dev.lockstep.block.graph.StepObserver;
 
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -26,11 +28,13 @@ public final class HostFile {
 
     private final Gate file;
     private final long growthBytes;
+    private final StepObserver observer;
     private volatile @Nullable String damage;
 
     private HostFile(Gate file, long growthBytes) {
         this.file = file;
         this.growthBytes = growthBytes;
+        observer = StepObserver.below(file);
     }
 
     /// The file of an image.
@@ -61,6 +65,12 @@ public final class HostFile {
     /// The gate itself.
     public Gate gate() {
         return file;
+    }
+
+    /// Says what is about to be done. It is said of the image's file, also where the data lies in
+    /// another.
+    public void before(Step step) {
+        observer.before(step);
     }
 
     /// Fills the buffer.
@@ -121,6 +131,7 @@ public final class HostFile {
         if (bytes <= file.size()) {
             return;
         }
+        before(Step.CLUSTER_ALLOC_SPACE);
         try {
             file.grow((bytes + growthBytes - 1) & -growthBytes);
         } catch (BlockException e) {

@@ -35,6 +35,7 @@ final class Aligner implements BlockDevice {
     private final Capabilities below;
     private final int block;
     private final RangeLock lock;
+    private final StepObserver steps;
     private final Semaphore permits = new Semaphore(BOUNCE_BUFFERS_MAX);
     private final Queue<ByteBuffer> idle = new ConcurrentLinkedQueue<>();
 
@@ -47,6 +48,7 @@ final class Aligner implements BlockDevice {
         this.device = device;
         this.below = below;
         block = below.alignment();
+        steps = StepObserver.of(device);
         lock = device instanceof SharedAlignment shared ? shared.blockLock() : new RangeLock(block);
     }
 
@@ -209,11 +211,15 @@ final class Aligner implements BlockDevice {
                         ? lock.shared(first, last - first)
                         : lock.exclusive(first, last - first)) {
             if (first != offset) {
+                steps.before(Step.PWRITEV_RMW_HEAD);
                 device.read(first, bounce.clear().limit(block));
+                steps.before(Step.PWRITEV_RMW_AFTER_HEAD);
             }
             if (last != end && (last - block != first || first == offset)) {
                 int lastBlock = (int) (last - block - first);
+                steps.before(Step.PWRITEV_RMW_TAIL);
                 device.read(last - block, bounce.clear().slice(lastBlock, block));
+                steps.before(Step.PWRITEV_RMW_AFTER_TAIL);
             }
             bounce.clear().position((int) (offset - first)).put(piece);
             device.write(first, bounce.position(0).limit((int) (last - first)), flags);

@@ -4,6 +4,8 @@ import dev.lockstep.block.graph.Gate;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.Set;
+
 /// A child that a driver asked for while its options were read. It is connected before the driver
 /// opens its device.
 public final class Edge {
@@ -15,6 +17,9 @@ public final class Edge {
 
     /// A node that is open already.
     record Named(String nodeName) implements Target {}
+
+    /// What the child is called whose file a device's own names are relative to.
+    private static final Set<String> PRIMARY = Set.of("file", "image", "test");
 
     private final String role;
     private final Target target;
@@ -32,6 +37,11 @@ public final class Edge {
 
     String role() {
         return role;
+    }
+
+    /// Whether its file counts as its parent's: a format's `file`, a filter's `image`.
+    boolean isPrimary() {
+        return PRIMARY.contains(role);
     }
 
     Target target() {

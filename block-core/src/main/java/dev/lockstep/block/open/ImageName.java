@@ -48,9 +48,11 @@ public final class ImageName {
     }
 
     /// The tree of a name, of which somebody says which format it has. All of a raw image is its
-    /// file: a node for it would only cost.
+    /// file: a node for it would only cost, unless the file is one that looks at what its user
+    /// does.
     public static Options withFormat(Options tree, String format) {
         return tree.find("file") instanceof Options file
+                        && !new Text("blkdebug").equals(file.find("driver"))
                         && (format.equals("raw") || new Text(format).equals(file.find("driver")))
                 ? file
                 : tree.with("driver", format);

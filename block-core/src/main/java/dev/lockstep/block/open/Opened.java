@@ -106,7 +106,7 @@ public final class Opened implements AutoCloseable {
                 gates.put(edge.role(), gate);
                 edge.connect(gate);
             }
-            String filename = filename(plan, gates);
+            String filename = filename(plan);
             Node node = addOrClose(plan, filename, open(plan, filename, gates), gates);
             nodes.add(node);
             added = true;
@@ -118,10 +118,16 @@ public final class Opened implements AutoCloseable {
         }
     }
 
-    private String filename(Plan plan, Map<String, Gate> gates) {
-        Gate file = gates.get("file");
-        Node below = file == null ? null : graph.target(file);
-        return below == null || !plan.filename().isEmpty() ? plan.filename() : below.filename();
+    private String filename(Plan.Known plan) {
+        if (!plan.filename().isEmpty()) {
+            return plan.filename();
+        }
+        return plan.edges().stream()
+                .filter(Edge::isPrimary)
+                .map(edge -> graph.target(edge.gate()))
+                .map(below -> below == null ? "" : below.filename())
+                .findFirst()
+                .orElse("");
     }
 
     private BlockDevice open(Plan.Known plan, String filename, Map<String, Gate> gates)

@@ -161,6 +161,18 @@ public class OptionReader {
         return found;
     }
 
+    /// A list of texts, as `names.0=...` or as a list; empty if there is none.
+    public final List<String> texts(String key) throws BlockException {
+        List<String> found = new ArrayList<>();
+        for (Option item : items(key, "texts")) {
+            if (!(item instanceof Option.Text(String text))) {
+                throw invalid("'%s.%d' is one text".formatted(whole(key), found.size()));
+            }
+            found.add(text);
+        }
+        return found;
+    }
+
     /// The values of a list, however it is written.
     ///
     /// @param what they are, for people

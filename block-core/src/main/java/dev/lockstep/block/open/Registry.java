@@ -193,7 +193,7 @@ public final class Registry {
                 return name;
             }
             return edges.stream()
-                    .filter(edge -> edge.role().equals("file"))
+                    .filter(Edge::isPrimary)
                     .map(Edge::target)
                     .map(target -> target instanceof Edge.Described(Plan plan) ? plan : null)
                     .map(plan -> plan == null ? "" : plan.filename())

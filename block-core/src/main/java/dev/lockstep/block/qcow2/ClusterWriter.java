@@ -3,6 +3,7 @@ package dev.lockstep.block.qcow2;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.CopyBuffers;
 import dev.lockstep.block.Zeroes;
+import dev.lockstep.block.graph.Step;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.L2Entry;
 import dev.lockstep.block.qcow2.table.Allocated;
@@ -43,6 +44,7 @@ final class ClusterWriter {
             int before = source.position();
             if (found instanceof Mapping.Data at && at.writable()) {
                 source.limit(before + (int) at.length());
+                tables.file().before(Step.WRITE_AIO);
                 image.data().write(at.host(), source);
             } else {
                 writeNew(offset, source);
@@ -136,12 +138,14 @@ final class ClusterWriter {
                         && image.readsAsZero(fillFrom, piece.from() - fillFrom)
                         && image.readsAsZero(piece.to(), fillTo - piece.to());
         if (bare || total == source.remaining()) {
+            tables.file().before(Step.WRITE_AIO);
             image.data().write(piece.host(piece.from()), source);
         } else if (total <= CopyBuffers.BYTES) {
             writeTogether(piece, fillFrom, fillTo, source);
         } else {
             copy(piece, fillFrom, piece.from());
             copy(piece, piece.to(), fillTo);
+            tables.file().before(Step.WRITE_AIO);
             image.data().write(piece.host(piece.from()), source);
         }
         return new Filled(fillFrom, fillTo);
@@ -159,9 +163,11 @@ final class ClusterWriter {
             throws BlockException {
         ByteBuffer whole = CopyBuffers.take();
         try {
+            tables.file().before(Step.COW_READ);
             image.read(from, whole.limit((int) (piece.from() - from)));
             whole.limit(whole.capacity()).put(source);
             image.read(piece.to(), whole.limit((int) (to - from)));
+            tables.file().before(Step.WRITE_AIO);
             image.data().write(piece.host(from), whole.flip());
         } finally {
             CopyBuffers.giveBack(whole);
@@ -174,9 +180,11 @@ final class ClusterWriter {
         try {
             for (long at = from; at < to; at += buffer.limit()) {
                 buffer.clear().limit((int) Math.min(buffer.capacity(), to - at));
+                tables.file().before(Step.COW_READ);
                 image.read(at, buffer);
                 buffer.flip();
                 if (!piece.fresh() || !Zeroes.fill(buffer)) {
+                    tables.file().before(Step.COW_WRITE);
                     image.data().write(piece.host(at), buffer);
                 }
             }

@@ -3,6 +3,7 @@ package dev.lockstep.block.qcow2;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.RangeLock.Hold;
+import dev.lockstep.block.graph.Step;
 import dev.lockstep.block.qcow2.codec.CompressedClusters;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.table.Entry;
@@ -68,7 +69,9 @@ final class CompressedWriter {
             boolean done = false;
             try {
                 compressed.replaced(host);
+                tables.file().before(Step.WRITE_COMPRESSED);
                 image.data().write(host, stored);
+                tables.file().before(Step.L2_UPDATE_COMPRESSED);
                 tables.mappings().set(offset, Entry.compressed(host, length, geometry));
                 done = true;
             } finally {

@@ -4,6 +4,7 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.Zeroes;
 import dev.lockstep.block.format.HostFile;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.block.graph.Step;
 import dev.lockstep.block.qcow2.codec.CompressedClusters;
 import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.table.Mapping;
@@ -44,11 +45,16 @@ record Image(
             int count = (int) found.length();
             target.limit(target.position() + count);
             switch (found) {
-                case Mapping.Data at -> data.read(at.host(), target);
+                case Mapping.Data at -> {
+                    tables.file().before(Step.READ_AIO);
+                    data.read(at.host(), target);
+                }
                 case Mapping.Zero _ -> Zeroes.put(target);
                 case Mapping.Unallocated _ -> readBacking(offset, target);
-                case Mapping.Compressed at ->
-                        compressed.read(at.host(), at.hostBytes(), inCluster(offset), target);
+                case Mapping.Compressed at -> {
+                    tables.file().before(Step.READ_COMPRESSED);
+                    compressed.read(at.host(), at.hostBytes(), inCluster(offset), target);
+                }
             }
             target.limit(end);
             offset += count;
@@ -108,6 +114,7 @@ record Image(
         int end = target.limit();
         long there = backingBytes() - offset;
         if (backing != null && there > 0) {
+            tables.file().before(Step.READ_BACKING_AIO);
             target.limit((int) Math.min(end, target.position() + there));
             backing.read(offset, target);
             target.limit(end);

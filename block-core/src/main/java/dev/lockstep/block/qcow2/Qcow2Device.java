@@ -13,6 +13,7 @@ import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.format.HostFile;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.graph.Resizable;
+import dev.lockstep.block.graph.Step;
 import dev.lockstep.block.qcow2.bitmaps.ImageBitmaps;
 import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.layout.Geometry;
@@ -233,6 +234,7 @@ public final class Qcow2Device implements BlockDevice, Resizable, CompressedTarg
                     break;
                 }
                 source.limit(source.position() + (int) at.length());
+                tables.file().before(Step.WRITE_AIO);
                 image.data().write(at.host(), source);
                 source.limit(end);
                 offset += at.length();

@@ -3,6 +3,7 @@ package dev.lockstep.block.qcow2;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.format.HostFile;
+import dev.lockstep.block.graph.Step;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
 import dev.lockstep.block.qcow2.layout.L2Entry;
@@ -67,11 +68,14 @@ final class Resizer {
         }
         settle();
         long[] l1 = Arrays.copyOf(tables.mappings().l1Table(), entries);
+        tables.file().before(Step.L1_GROW_ALLOC_TABLE);
         HostRange place =
                 tables.refcounts().allocateTable(geometry.clusters((long) entries * Long.BYTES));
         long offset = place.cluster() << geometry.clusterBits();
+        tables.file().before(Step.L1_GROW_WRITE_TABLE);
         tables.file().write(offset, HostFile.bytes(l1));
         tables.commit();
+        tables.file().before(Step.L1_GROW_ACTIVATE_TABLE);
         tables.header().update(header -> header.withL1(offset, entries));
         tables.file().sync();
         tables.mappings().restart(l1);
@@ -100,9 +104,11 @@ final class Resizer {
         long[] gone = Arrays.copyOfRange(l1, first, last);
         Arrays.fill(l1, first, last, 0);
         long start = tables.header().current().l1Offset() + (long) first * Long.BYTES;
+        tables.file().before(Step.L1_SHRINK_WRITE_TABLE);
         tables.file().write(start, HostFile.bytes(new long[gone.length]));
         tables.mappings().restart(l1);
         tables.file().sync();
+        tables.file().before(Step.L1_SHRINK_FREE_L2_CLUSTERS);
         for (long word : gone) {
             if (L2Entry.offset(word) != 0) {
                 long cluster = geometry.cluster(L2Entry.offset(word));

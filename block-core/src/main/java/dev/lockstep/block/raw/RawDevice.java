@@ -8,6 +8,8 @@ import dev.lockstep.block.Extent;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.graph.Resizable;
+import dev.lockstep.block.graph.Step;
+import dev.lockstep.block.graph.StepObserver;
 
 import java.nio.ByteBuffer;
 import java.util.List;
@@ -18,6 +20,7 @@ public final class RawDevice implements BlockDevice, Resizable {
     private final Gate file;
     private final long start;
     private final boolean whole;
+    private final StepObserver observer;
     private volatile long size;
 
     private RawDevice(Gate file, long start, long size, boolean whole) {
@@ -25,6 +28,7 @@ public final class RawDevice implements BlockDevice, Resizable {
         this.start = start;
         this.size = size;
         this.whole = whole;
+        observer = StepObserver.below(file);
     }
 
     /// All of a device.
@@ -65,11 +69,13 @@ public final class RawDevice implements BlockDevice, Resizable {
 
     @Override
     public void read(long offset, ByteBuffer target) throws BlockException {
+        observer.before(Step.READ_AIO);
         file.read(start + offset, target);
     }
 
     @Override
     public void write(long offset, ByteBuffer source, Set<WriteFlag> flags) throws BlockException {
+        observer.before(Step.WRITE_AIO);
         file.write(start + offset, source, flags);
     }
 

@@ -8,6 +8,8 @@ import dev.lockstep.block.RangeLock.Hold;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.filter.ResizableFilter;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.block.graph.Step;
+import dev.lockstep.block.graph.StepObserver;
 
 import java.nio.ByteBuffer;
 import java.util.Set;
@@ -22,6 +24,7 @@ public final class CopyOnReadDevice extends ResizableFilter {
     private final Gate device;
     private final int block;
     private final RangeLock locks;
+    private final StepObserver observer;
 
     /// A filter above a device that has layers below it.
     public CopyOnReadDevice(Gate device) {
@@ -29,6 +32,7 @@ public final class CopyOnReadDevice extends ResizableFilter {
         this.device = device;
         block = Math.min(CopyBuffers.BYTES, device.capabilities().preferredBlockSize());
         locks = new RangeLock(block);
+        observer = StepObserver.below(device);
     }
 
     @Override
@@ -102,6 +106,7 @@ public final class CopyOnReadDevice extends ResizableFilter {
                 if (extent.depth() > 1) {
                     buffer.clear().limit((int) extent.length());
                     device.read(at, buffer);
+                    observer.before(Step.COR_WRITE);
                     device.write(at, buffer.flip(), WriteFlag.NONE);
                 }
                 at = extent.end();

@@ -3,6 +3,7 @@ package dev.lockstep.block.qcow2.table;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.format.HostFile;
+import dev.lockstep.block.graph.Step;
 import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.L2Entry;
@@ -225,6 +226,7 @@ final class Commit {
         boolean done = false;
         try {
             for (var block : changes.blocks().entrySet()) {
+                file.before(Step.REFBLOCK_UPDATE_PART);
                 file.write(block.getKey(), block.getValue());
             }
             if (changes.tableChanges()) {
@@ -243,6 +245,7 @@ final class Commit {
     private void writeRefcountTable(RefcountChanges changes) throws BlockException {
         ByteBuffer table = changes.table();
         if (table == null) {
+            file.before(Step.REFBLOCK_ALLOC_HOOKUP);
             for (var entry : changes.entries().entrySet()) {
                 file.write(
                         changes.tableOffset() + (long) entry.getKey() * Long.BYTES,
@@ -251,8 +254,10 @@ final class Commit {
             return;
         }
         int clusters = (int) geometry.clusters(table.remaining());
+        file.before(Step.REFBLOCK_ALLOC_WRITE_TABLE);
         file.write(changes.tableOffset(), table);
         file.sync();
+        file.before(Step.REFBLOCK_ALLOC_SWITCH_TABLE);
         header.update(h -> h.withRefcountTable(changes.tableOffset(), clusters));
         file.sync();
         places.fixed(header.tables());
@@ -263,6 +268,7 @@ final class Commit {
         for (DirtyTables.Table table : changes.tables()) {
             Long place = places.get(table.index());
             if (place == null) {
+                file.before(Step.L2_UPDATE);
                 for (DirtyTables.Part part : table.parts()) {
                     file.write(table.host() + part.offset(), part.bytes());
                 }
@@ -275,12 +281,14 @@ final class Commit {
     private void writeNewTable(DirtyTables.Table table, long place) throws BlockException {
         ByteBuffer bytes = ByteBuffer.allocate(geometry.clusterBytes());
         if (table.host() != 0) {
+            file.before(Step.L2_ALLOC_COW_READ);
             file.read(table.host(), bytes);
             bytes.clear();
         }
         for (DirtyTables.Part part : table.parts()) {
             bytes.put(part.offset(), part.bytes(), 0, part.bytes().remaining());
         }
+        file.before(Step.L2_ALLOC_WRITE);
         file.write(place, bytes);
         mappings.place(table, place);
         unwrittenL1.set(table.index());
@@ -291,6 +299,7 @@ final class Commit {
         if (unwrittenL1.isEmpty()) {
             return;
         }
+        file.before(Step.L1_UPDATE);
         long start = header.current().l1Offset();
         for (int first = unwrittenL1.nextSetBit(0); first >= 0; ) {
             int end = unwrittenL1.nextClearBit(first);

@@ -3,6 +3,7 @@ package dev.lockstep.block.qcow2.table;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.format.HostFile;
+import dev.lockstep.block.graph.Step;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.L2Entry;
 
@@ -399,6 +400,7 @@ public final class Mappings {
             throw file.corrupt("entry %d of the L1 table is 0x%x".formatted(index, l1Word));
         }
         places.add(geometry.cluster(offset));
+        file.before(Step.L2_LOAD);
         return file.readTable(
                 "L2 table", offset + (long) sliceInTable * sliceWords * Long.BYTES, sliceWords);
     }

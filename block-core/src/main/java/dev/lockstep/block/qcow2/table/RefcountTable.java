@@ -2,6 +2,7 @@ package dev.lockstep.block.qcow2.table;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.format.HostFile;
+import dev.lockstep.block.graph.Step;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
 import dev.lockstep.block.qcow2.layout.L2Entry;
@@ -63,6 +64,7 @@ final class RefcountTable {
         cachedBlocksMax = Math.max(4, cachedBlocks);
         dirtyBlocksMax = Math.max(cachedBlocksMax, DIRTY_BYTES >>> geometry.clusterBits());
         int entries = tableClusters << (geometry.clusterBits() - 3);
+        file.before(Step.REFTABLE_LOAD);
         table = file.readTable("refcount table", tableOffset, entries);
         for (long offset : table) {
             if (offset != 0 && offset == L2Entry.offset(offset) && offset < file.size()) {
@@ -220,6 +222,7 @@ final class RefcountTable {
             throw file.corrupt("entry %d of the refcount table is 0x%x".formatted(number, offset));
         }
         ByteBuffer bytes = ByteBuffer.allocate(geometry.clusterBytes());
+        file.before(Step.REFBLOCK_LOAD);
         file.read(offset, bytes);
         CachedBlock read = new CachedBlock(bytes);
         keep(number, read);

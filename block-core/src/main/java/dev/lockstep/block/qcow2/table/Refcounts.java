@@ -3,6 +3,7 @@ package dev.lockstep.block.qcow2.table;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.format.HostFile;
+import dev.lockstep.block.graph.Step;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
 import dev.lockstep.block.qcow2.layout.L2Entry;
@@ -67,6 +68,7 @@ public final class Refcounts {
     public Allocated allocate(long count) throws BlockException {
         lock.lock();
         try {
+            file.before(Step.CLUSTER_ALLOC);
             HostRange run = freeRun(count);
             claim(run);
             boolean zero = run.cluster() >= neverUsed;
@@ -83,6 +85,7 @@ public final class Refcounts {
     public HostRange allocateTable(long count) throws BlockException {
         lock.lock();
         try {
+            file.before(Step.CLUSTER_ALLOC);
             return reserve(count, NOTHING);
         } finally {
             lock.unlock();
@@ -97,6 +100,7 @@ public final class Refcounts {
     public long allocateBytes(int bytes) throws BlockException {
         lock.lock();
         try {
+            file.before(Step.CLUSTER_ALLOC_BYTES);
             long start = packedEnd;
             long left = -start & (geometry.clusterBytes() - 1);
             boolean shares = left > 0 && get(geometry.cluster(start)) < geometry.refcountMax();
@@ -122,6 +126,7 @@ public final class Refcounts {
 
     /// Takes one reference away from each cluster. Nobody uses those any more that have none then.
     public void release(HostRange range) throws BlockException {
+        file.before(Step.CLUSTER_FREE);
         add(range, -1);
     }
 
@@ -317,6 +322,7 @@ public final class Refcounts {
         if (table.counts(own)) {
             return;
         }
+        file.before(Step.REFBLOCK_ALLOC);
         if (number >= table.length()) {
             growTable(number, reserved);
             if (table.counts(own)) {
@@ -350,6 +356,7 @@ public final class Refcounts {
                 throw file.full();
             }
         }
+        file.before(Step.REFTABLE_GROW);
         HostRange old = table.place();
         table.extend((int) (clusters * perCluster));
         long before = firstFree;

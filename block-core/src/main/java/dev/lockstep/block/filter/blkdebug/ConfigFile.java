@@ -1,0 +1,89 @@
+package dev.lockstep.block.filter.blkdebug;
+
+import dev.lockstep.block.open.Option;
+import dev.lockstep.block.open.Options;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/// Reads a file of rules: sections that begin with their name in brackets, and in them lines with a
+/// key and its value in quotes. A `#` begins a comment line. That is the form of all configuration
+/// files of QEMU.
+///
+///     [inject-error]
+///     event = "cluster_alloc"
+///     errno = "28"
+final class ConfigFile {
+    /// Rules are a few lines; this is a guard against a file that was meant for something else.
+    private static final long BYTES_MAX = 1 << 20;
+
+    private static final Pattern SECTION = Pattern.compile("\\[\\s*([\\w-]+)(?: \"[^\"]*\")?\\s*]");
+    private static final Pattern LINE = Pattern.compile("([\\w-]+)\\s*=\\s*\"([^\"]*)\"");
+
+    private ConfigFile() {}
+
+    /// The sections as lists of trees, `inject-error` and `set-state`.
+    ///
+    /// @throws IllegalArgumentException with one sentence that names the line that is wrong
+    static Options read(String name) {
+        Options tree = Options.EMPTY;
+        String section = "";
+        int number = 0;
+        for (String line : lines(name)) {
+            number++;
+            String text = line.strip();
+            Matcher head = SECTION.matcher(text);
+            Matcher pair = LINE.matcher(text);
+            if (head.matches()) {
+                section = head.group(1);
+                tree = append(tree, section, Options.EMPTY);
+            } else if (pair.matches() && !section.isEmpty()) {
+                tree = extend(tree, section, pair.group(1), pair.group(2));
+            } else if (!text.isEmpty() && !text.startsWith("#")) {
+                throw new IllegalArgumentException(
+                        ("%s, line %d: '%s' is neither [inject-error] or [set-state] nor, after"
+                                        + " one of those, a line such as: event = \"write_aio\"")
+                                .formatted(name, number, text));
+            }
+        }
+        return tree;
+    }
+
+    private static List<String> lines(String name) {
+        try {
+            Path path = Path.of(name);
+            if (Files.size(path) > BYTES_MAX) {
+                throw new IllegalArgumentException(
+                        "%s is longer than %d bytes, which no file of rules is"
+                                .formatted(name, BYTES_MAX));
+            }
+            return Files.readAllLines(path);
+        } catch (IOException | InvalidPathException e) {
+            throw new IllegalArgumentException(
+                    "the file of rules %s cannot be read: %s".formatted(name, e.toString()), e);
+        }
+    }
+
+    private static Options append(Options tree, String section, Options last) {
+        List<Option> items = new ArrayList<>(sections(tree, section));
+        items.add(last);
+        return tree.with(section, new Option.Items(items));
+    }
+
+    private static Options extend(Options tree, String section, String key, String value) {
+        List<Option> items = new ArrayList<>(sections(tree, section));
+        Option last = items.removeLast();
+        items.add(((Options) last).with(key, value));
+        return tree.with(section, new Option.Items(items));
+    }
+
+    private static List<Option> sections(Options tree, String section) {
+        return tree.find(section) instanceof Option.Items(List<Option> values) ? values : List.of();
+    }
+}
