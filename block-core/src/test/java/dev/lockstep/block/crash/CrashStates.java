@@ -102,15 +102,24 @@ public final class CrashStates {
 
     /// One of the disks that a crash at this moment may leave.
     public byte[] now(Random random) {
+        return at(Long.MAX_VALUE, random, random.nextDouble());
+    }
+
+    /// One of the disks that a crash at some moment may leave.
+    ///
+    /// @param chance of each sector to have one of the values that are not durable
+    public byte[] at(long instant, Random random, double chance) {
         int next = 0;
         for (Sync sync : recording.syncs()) {
+            if (sync.ended() > instant) {
+                break;
+            }
             next = advance(next, sync.ended());
             open.removeIf(change -> settle(change, sync.began()));
         }
-        advance(next, Long.MAX_VALUE);
+        advance(next, instant == Long.MAX_VALUE ? instant : instant + 1);
         List<Place> places = places();
-        int[] choice = toss(places, random, random.nextDouble());
-        return state(places, choice, Long.MAX_VALUE).contents();
+        return state(places, toss(places, random, chance), instant).contents();
     }
 
     /// Opens the changes, from number `first` on, that began before a moment.

@@ -48,7 +48,7 @@ public final class RecordingDevice implements BlockDevice, Resizable {
     @SuppressWarnings("ArrayRecordComponent") // Recordings are not compared.
     record Recording(byte[] initial, List<Change> changes, List<Sync> syncs) {}
 
-    private final AtomicLong clock = new AtomicLong();
+    private final AtomicLong clock;
     private final AtomicInteger hurried = new AtomicInteger();
     private final byte[] initial;
 
@@ -65,9 +65,19 @@ public final class RecordingDevice implements BlockDevice, Resizable {
 
     /// A file that holds `contents`, all of it durable.
     public RecordingDevice(byte[] contents) {
+        this(contents, new AtomicLong());
+    }
+
+    private RecordingDevice(byte[] contents, AtomicLong clock) {
+        this.clock = clock;
         initial = contents.clone();
         bytes = Arrays.copyOf(contents, roundedUp(contents.length));
         size = contents.length;
+    }
+
+    /// Another file that holds `contents`, with the same clock.
+    public RecordingDevice beside(byte[] contents) {
+        return new RecordingDevice(contents, clock);
     }
 
     /// The next moment.

@@ -82,7 +82,7 @@ class CrashContractTest {
 
         private BlockDevice open(RecordingDevice file) throws Exception {
             disk = file;
-            OpenImage image = OpenImage.open(recipe, new Gate(file), path(), OpenImage.TIGHT);
+            OpenImage image = OpenImage.open(recipe, new Gate(file), null, path(), OpenImage.TIGHT);
             opened = image;
             return image.device();
         }

@@ -11,7 +11,6 @@ import dev.lockstep.block.crash.RecordingDevice;
 import dev.lockstep.block.graph.Gate;
 
 import java.nio.ByteBuffer;
-import java.util.Arrays;
 import java.util.Random;
 import java.util.Set;
 
@@ -21,32 +20,40 @@ import java.util.Set;
 /// clusters but no sectors.
 ///
 /// @param gate the way to the image
+/// @param changes what is done to the image as a whole; nothing if there are several writers
 /// @param clock of the disk below, which all of this is timed by
-record CrashHistory(Recipe recipe, Gate gate, GuestHistory guest, RecordingDevice clock) {
+record CrashHistory(
+        Recipe recipe, Gate gate, ImageChanges changes, GuestHistory guest, RecordingDevice clock) {
     private static final int STEPS = 24;
     private static final int STRIPE_BYTES = 3 * SECTOR_BYTES;
 
     /// Does some random operations as one of the writers.
     void run(Random random, int writer, int writers) throws BlockException {
         int steps = 3 + random.nextInt(STEPS);
+        int size = (int) gate.size();
         // A few favourite places make overwrites and the reuse of freed clusters likely.
-        int[] favourites = random.ints(4, 0, recipe.size()).toArray();
+        int[] favourites = random.ints(4, 0, size).toArray();
         for (int step = 0; step < steps; step++) {
             int place =
                     random.nextInt(3) == 0
-                            ? random.nextInt(recipe.size())
+                            ? random.nextInt(size)
                             : favourites[random.nextInt(favourites.length)];
-            step(random, place, writer, writers);
+            if (changes.step(random, (Qcow2Device) gate.device(), guest, clock)) {
+                size = (int) gate.remeasure();
+            } else {
+                step(random, Math.min(place, size - 1), writer, writers);
+            }
         }
     }
 
     private void step(Random random, int place, int writer, int writers) throws BlockException {
         int from = 0;
-        int to = recipe.size();
+        int size = (int) gate.size();
+        int to = size;
         if (writers > 1) {
             int stripe = place / STRIPE_BYTES / writers * writers + writer;
-            from = Math.min(stripe * STRIPE_BYTES, recipe.size() - SECTOR_BYTES);
-            to = Math.min(from + STRIPE_BYTES, recipe.size());
+            from = Math.min(stripe * STRIPE_BYTES, size - SECTOR_BYTES);
+            to = Math.min(from + STRIPE_BYTES, size);
             if (from / STRIPE_BYTES % writers != writer) {
                 return;
             }
@@ -87,12 +94,12 @@ record CrashHistory(Recipe recipe, Gate gate, GuestHistory guest, RecordingDevic
 
     /// A whole cluster, half of it noise. Several writers never have one for themselves.
     private void compressed(Random random, int place, int writers) throws BlockException {
-        if (writers > 1) {
+        if (writers > 1 || recipe.external()) {
             return;
         }
         int cluster = recipe.clusterBytes();
         int offset = place / cluster * cluster;
-        byte[] bytes = new byte[Math.min(cluster, recipe.size() - offset)];
+        byte[] bytes = new byte[(int) Math.min(cluster, gate.size() - offset)];
         byte[] noise = BlockDeviceContract.randomBytes(random, bytes.length / 2);
         System.arraycopy(noise, 0, bytes, 0, noise.length);
         long began = clock.tick();
@@ -108,16 +115,13 @@ record CrashHistory(Recipe recipe, Gate gate, GuestHistory guest, RecordingDevic
 
     private void discard(int from, int bytes) throws BlockException {
         int offset = from / SECTOR_BYTES * SECTOR_BYTES;
-        int length =
-                Math.min(Math.ceilDiv(bytes, SECTOR_BYTES) * SECTOR_BYTES, recipe.size() - offset);
+        int sectors = Math.ceilDiv(bytes, SECTOR_BYTES) * SECTOR_BYTES;
+        int length = (int) Math.min(sectors, gate.size() - offset);
         long began = clock.tick();
         gate.discard(offset, length);
         long ended = clock.tick();
         byte[] found = DiskModel.read(gate, offset, length);
-        byte[] below =
-                recipe.old()
-                        ? Arrays.copyOfRange(recipe.contents(), offset, offset + length)
-                        : new byte[length];
+        byte[] below = recipe.old() ? recipe.contents(offset, length) : new byte[length];
         guest.discarded(began, ended, offset, found, below);
     }
 

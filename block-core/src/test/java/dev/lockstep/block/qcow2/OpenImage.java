@@ -49,7 +49,8 @@ final class OpenImage implements AutoCloseable {
     static OpenImage open(Recipe recipe, Path image, boolean readOnly) throws BlockException {
         OpenImage opened = new OpenImage(readOnly ? ROOMY : TIGHT);
         try {
-            opened.add(recipe, opened.file(image, readOnly), image, readOnly);
+            Gate data = recipe.external() ? opened.file(Recipe.dataFile(image), readOnly) : null;
+            opened.add(recipe, opened.file(image, readOnly), data, image, readOnly);
             return opened;
         } catch (BlockException e) {
             opened.close();
@@ -57,12 +58,13 @@ final class OpenImage implements AutoCloseable {
         }
     }
 
-    /// Opens an image whose file is some other device.
-    static OpenImage open(Recipe recipe, Gate file, Path image, Qcow2Options options)
+    /// Opens an image whose file, and external data file if it has one, are some other devices.
+    static OpenImage open(
+            Recipe recipe, Gate file, @Nullable Gate data, Path image, Qcow2Options options)
             throws BlockException {
         OpenImage opened = new OpenImage(options);
         try {
-            opened.add(recipe, file, image, false);
+            opened.add(recipe, file, data, image, false);
             return opened;
         } catch (BlockException e) {
             opened.close();
@@ -86,8 +88,8 @@ final class OpenImage implements AutoCloseable {
         }
     }
 
-    private void add(Recipe recipe, Gate file, Path image, boolean readOnly) throws BlockException {
-        Gate data = recipe.external() ? file(Recipe.dataFile(image), readOnly) : null;
+    private void add(Recipe recipe, Gate file, @Nullable Gate data, Path image, boolean readOnly)
+            throws BlockException {
         add(Qcow2Device.open(file, backing(recipe, image), data, options, readOnly));
     }
 

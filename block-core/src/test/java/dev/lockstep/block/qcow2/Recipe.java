@@ -185,4 +185,10 @@ record Recipe(String options, int size, Below below) {
     byte[] contents() {
         return below == Below.NOTHING ? new byte[size] : Arrays.copyOf(backingContents(), size);
     }
+
+    /// Some of that, and zeroes beyond.
+    byte[] contents(int offset, int length) {
+        return Arrays.copyOfRange(
+                Arrays.copyOf(contents(), offset + length), offset, offset + length);
+    }
 }
