@@ -111,7 +111,15 @@ final class CopyTuning {
         long queued = Math.max(1, queueSize.count() / requestBytes);
         int workers = synchronous ? 1 : (int) Math.min(queued, (long) connections * requests);
         return new CopyOptions(
-                requestBytes, workers, sparseBytes, 1, !noExtents, targetIsZero, allocated, false);
+                requestBytes,
+                workers,
+                sparseBytes,
+                1,
+                !noExtents,
+                targetIsZero,
+                allocated,
+                false,
+                false);
     }
 
     private static void range(String name, int value, int max) {

@@ -21,7 +21,8 @@ public record CopyOptions(
         boolean useExtents,
         boolean targetIsZero,
         boolean allocate,
-        boolean topLayerOnly) {
+        boolean topLayerOnly,
+        boolean anyOrder) {
 
     /// Large enough that a request's fixed costs do not matter, small enough that what was read is
     /// still in the core's cache when it is written.
@@ -41,6 +42,7 @@ public record CopyOptions(
                     SPARSE_BYTES_DEFAULT,
                     1,
                     true,
+                    false,
                     false,
                     false,
                     false);
@@ -77,6 +79,7 @@ public record CopyOptions(
                 useExtents,
                 isZero,
                 allocate,
-                topOnly);
+                topOnly,
+                anyOrder);
     }
 }

@@ -1,11 +1,13 @@
 package dev.lockstep.block.copy;
 
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.copy.Sink.Put;
 import dev.lockstep.block.copy.Walk.Piece;
 import dev.lockstep.block.graph.Gate;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.List;
 import java.util.concurrent.atomic.LongAdder;
 
 /// Copies the beginning of one device to another, which has room for it. What the source's other
@@ -17,6 +19,7 @@ public final class DeviceCopy {
     private final CopyOptions options;
     private final Walk walk;
     private final Workers workers = new Workers();
+    private final Order order;
     private final LongAdder done = new LongAdder();
 
     /// A copy of the first `length` bytes, which [#run] makes once.
@@ -31,6 +34,7 @@ public final class DeviceCopy {
         this.sink = sink;
         sparse = new SparseSink(sink, options.allocate() ? 0 : options.sparseBytes());
         walk = new Walk(source, length, options);
+        order = new Order(sink.isOrdered() ? options.workers() : 1);
     }
 
     /// Copies. It does not flush.
@@ -56,16 +60,43 @@ public final class DeviceCopy {
         if (piece == null) {
             return false;
         }
-        switch (piece.content()) {
-            case ZERO -> sink.zero(piece.offset(), piece.length());
-            case DATA -> {
-                read(piece, buffer.clear().limit((int) piece.length()));
-                sparse.put(piece.offset(), buffer.flip());
+        List<Put> puts = List.of();
+        boolean passed = false;
+        try {
+            puts = begin(piece, buffer);
+            if (!order.await(piece.number())) {
+                return false;
             }
-            case LEFT_OUT -> {}
+            for (Put put : puts) {
+                put.place();
+            }
+            passed = true;
+            order.pass(piece.number());
+            for (Put put : puts) {
+                put.write();
+            }
+        } finally {
+            if (!passed) {
+                order.end();
+            }
+            puts.forEach(Put::close);
         }
         done.add(piece.length());
         return true;
+    }
+
+    private List<Put> begin(Piece piece, ByteBuffer buffer) throws IOException {
+        return switch (piece.content()) {
+            case DATA -> {
+                read(piece, buffer.clear().limit((int) piece.length()));
+                yield sparse.begin(piece.offset(), buffer.flip());
+            }
+            case ZERO -> {
+                sink.zero(piece.offset(), piece.length());
+                yield List.of();
+            }
+            case LEFT_OUT -> List.of();
+        };
     }
 
     /// What is in the page cache is read here, which costs no other thread.

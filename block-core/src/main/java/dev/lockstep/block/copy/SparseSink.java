@@ -1,40 +1,65 @@
 package dev.lockstep.block.copy;
 
 import dev.lockstep.block.Zeroes;
+import dev.lockstep.block.copy.Sink.Put;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
 
 /// Writes data, and zeroes what is zero in it: runs of blocks, counted from the target's beginning.
 ///
 /// @param blockBytes the blocks' length, or 0 to write everything
 record SparseSink(Sink sink, int blockBytes) {
-    /// Puts the buffer's remaining bytes at `offset`.
+    /// A run of blocks that are alike.
+    private record Run(long offset, ByteBuffer bytes, boolean zero) {}
+
+    /// Puts the buffer's remaining bytes at `offset`, one after the other.
     void put(long offset, ByteBuffer bytes) throws IOException {
-        if (blockBytes == 0) {
-            sink.write(offset, bytes);
-            return;
-        }
-        int end = bytes.limit();
-        while (bytes.position() < end) {
-            int start = bytes.position();
-            int run = blockLength(offset, end - start);
-            boolean zero = Zeroes.fill(bytes.slice(start, run));
-            while (start + run < end) {
-                int next = blockLength(offset + run, end - start - run);
-                if (Zeroes.fill(bytes.slice(start + run, next)) != zero) {
-                    break;
-                }
-                run += next;
-            }
-            if (zero) {
-                sink.zero(offset, run);
+        while (bytes.hasRemaining()) {
+            Run run = next(offset, bytes);
+            offset += run.bytes().remaining();
+            if (run.zero()) {
+                sink.zero(run.offset(), run.bytes().remaining());
             } else {
-                sink.write(offset, bytes.limit(start + run));
+                sink.write(run.offset(), run.bytes());
             }
-            offset += run;
-            bytes.limit(end).position(start + run);
         }
+    }
+
+    /// Begins to put them there. Zeroes are dealt with at once.
+    ///
+    /// @return the writes
+    List<Put> begin(long offset, ByteBuffer bytes) throws IOException {
+        List<Put> puts = new ArrayList<>();
+        while (bytes.hasRemaining()) {
+            Run run = next(offset, bytes);
+            offset += run.bytes().remaining();
+            if (run.zero()) {
+                sink.zero(run.offset(), run.bytes().remaining());
+            } else {
+                puts.add(sink.begin(run.offset(), run.bytes()));
+            }
+        }
+        return puts;
+    }
+
+    /// Takes the next run from the buffer.
+    private Run next(long offset, ByteBuffer bytes) {
+        int start = bytes.position();
+        int rest = bytes.remaining();
+        int length = blockBytes == 0 ? rest : blockLength(offset, rest);
+        boolean zero = blockBytes > 0 && Zeroes.fill(bytes.slice(start, length));
+        while (length < rest) {
+            int block = blockLength(offset + length, rest - length);
+            if (Zeroes.fill(bytes.slice(start + length, block)) != zero) {
+                break;
+            }
+            length += block;
+        }
+        bytes.position(start + length);
+        return new Run(offset, bytes.slice(start, length), zero);
     }
 
     private int blockLength(long offset, int rest) {

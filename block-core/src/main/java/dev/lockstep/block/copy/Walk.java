@@ -29,7 +29,9 @@ final class Walk {
     }
 
     /// A stretch for one worker.
-    record Piece(long offset, long length, Content content) {
+    ///
+    /// @param number how many came before
+    record Piece(long number, long offset, long length, Content content) {
         boolean zero() {
             return content == Content.ZERO;
         }
@@ -46,6 +48,7 @@ final class Walk {
     private final ReentrantLock lock = new ReentrantLock();
 
     private long position;
+    private long number;
     private List<Extent> extents = List.of();
     private int next;
 
@@ -98,14 +101,15 @@ final class Walk {
 
     private Piece empty(Extent extent) {
         long bytes = Math.min(ZERO_BYTES_MAX, alignedEnd(extent) - position);
-        return new Piece(position, bytes, isLeftOut(extent) ? Content.LEFT_OUT : Content.ZERO);
+        return new Piece(
+                number++, position, bytes, isLeftOut(extent) ? Content.LEFT_OUT : Content.ZERO);
     }
 
     /// Data is cut at multiples of the request's length, wherever its extent begins.
     private Piece data(Extent extent) {
         long alignedEnd = Math.min(end, (extent.end() + alignment - 1) & -alignment);
         long max = requestBytes - position % requestBytes;
-        return new Piece(position, Math.min(max, alignedEnd - position), Content.DATA);
+        return new Piece(number++, position, Math.min(max, alignedEnd - position), Content.DATA);
     }
 
     /// The extent that the position lies in.

@@ -8,6 +8,7 @@ import dev.lockstep.block.Capabilities.Support;
 import dev.lockstep.block.CompressedTarget;
 import dev.lockstep.block.Extent;
 import dev.lockstep.block.Pending;
+import dev.lockstep.block.Placing;
 import dev.lockstep.block.WriteFlag;
 
 import java.nio.ByteBuffer;
@@ -42,6 +43,18 @@ record Child(BlockDevice device, BlockDevice aligned, long size, Capabilities ca
         return new Child(device, aligned, bytes, capabilities);
     }
 
+    void checkRange(String operation, long offset, long length) throws BlockException {
+        if (offset < 0 || length < 0 || offset > size - length) {
+            throw BlockException.at(
+                    Kind.OUT_OF_RANGE,
+                    device,
+                    operation,
+                    offset,
+                    length,
+                    "the device ends at 0x%x".formatted(size));
+        }
+    }
+
     void read(long offset, ByteBuffer target) throws BlockException {
         aligned.read(offset, target);
     }
@@ -51,9 +64,9 @@ record Child(BlockDevice device, BlockDevice aligned, long size, Capabilities ca
         emulateFua(flags);
     }
 
-    void writeCompressed(long offset, ByteBuffer source) throws BlockException {
+    CompressedTarget.Compressed compress(long offset, ByteBuffer source) throws BlockException {
         int length = source.remaining();
-        if (!(device instanceof CompressedTarget compressed) || compressed.compressedUnit() == 0) {
+        if (!(device instanceof CompressedTarget target) || target.compressedUnit() == 0) {
             throw BlockException.at(
                     Kind.UNSUPPORTED,
                     device,
@@ -62,8 +75,8 @@ record Child(BlockDevice device, BlockDevice aligned, long size, Capabilities ca
                     length,
                     "the device does not compress");
         }
-        int unit = compressed.compressedUnit();
-        if (offset % unit != 0 || (length % unit != 0 && offset + length != size)) {
+        int unit = target.compressedUnit();
+        if (offset % unit != 0 || length > unit || (length < unit && offset + length != size)) {
             throw BlockException.at(
                     Kind.INVALID,
                     device,
@@ -72,7 +85,11 @@ record Child(BlockDevice device, BlockDevice aligned, long size, Capabilities ca
                     length,
                     "it is not one of whole units of %d bytes".formatted(unit));
         }
-        compressed.writeCompressed(offset, source);
+        return target.compress(offset, source);
+    }
+
+    boolean place(long offset, long length) throws BlockException {
+        return !(device instanceof Placing placing) || placing.place(offset, length);
     }
 
     /// Where the device cannot begin the write as it is, awaiting it does the whole of it.

@@ -8,6 +8,7 @@ import dev.lockstep.block.Capabilities.Support;
 import dev.lockstep.block.CompressedTarget;
 import dev.lockstep.block.Extent;
 import dev.lockstep.block.Pending;
+import dev.lockstep.block.Placing;
 import dev.lockstep.block.WriteFlag;
 
 import org.jspecify.annotations.Nullable;
@@ -24,7 +25,7 @@ import java.util.concurrent.locks.ReentrantLock;
 /// A gate accepts any range and any flags. It refuses what is wrong, emulates what the device below
 /// lacks, and otherwise passes the request on unchanged. While it is shut, blocking requests wait
 /// and the `now` requests answer false.
-public final class Gate implements BlockDevice, Resizable, CompressedTarget {
+public final class Gate implements BlockDevice, Resizable, CompressedTarget, Placing {
     /// The sign bit of [#state]; the other bits count the requests in flight.
     private static final long SHUT = Long.MIN_VALUE;
 
@@ -123,14 +124,27 @@ public final class Gate implements BlockDevice, Resizable, CompressedTarget {
     }
 
     @Override
-    public void writeCompressed(long offset, ByteBuffer source) throws BlockException {
+    public Compressed compress(long offset, ByteBuffer source) throws BlockException {
         checkWrite("compressed write", offset, source.remaining());
-        if (!source.hasRemaining()) {
-            return;
-        }
         Child child = enter();
         try {
-            child.writeCompressed(offset, source);
+            return new GatedUnit(this, child, child.compress(offset, source));
+        } finally {
+            leave();
+        }
+    }
+
+    @Override
+    public boolean placesOnWrite() {
+        return target.device() instanceof Placing placing && placing.placesOnWrite();
+    }
+
+    @Override
+    public boolean place(long offset, long length) throws BlockException {
+        checkWrite("place", offset, length);
+        Child child = enter();
+        try {
+            return child.place(offset, length);
         } finally {
             leave();
         }
@@ -225,7 +239,7 @@ public final class Gate implements BlockDevice, Resizable, CompressedTarget {
         }
         Child child = enter();
         assert RequestScope.left();
-        return new Entered(child.startWrite(offset, source, flags));
+        return new EnteredRequest(this, child.startWrite(offset, source, flags));
     }
 
     /// Begins a zero, as [#startWrite] begins a write.
@@ -237,7 +251,7 @@ public final class Gate implements BlockDevice, Resizable, CompressedTarget {
             return () -> {};
         }
         Child child = enter();
-        return new Entered(child.startZero(offset, length, flags));
+        return new EnteredRequest(this, child.startZero(offset, length, flags));
     }
 
     /// Begins a flush, as [#startWrite] begins a write.
@@ -246,7 +260,7 @@ public final class Gate implements BlockDevice, Resizable, CompressedTarget {
     public Pending startFlush() throws BlockException {
         Child child = enter();
         assert RequestScope.left();
-        return new Entered(child.startFlush());
+        return new EnteredRequest(this, child.startFlush());
     }
 
     /// Requests in flight are not disturbed, since nothing that they can reach changes.
@@ -406,25 +420,7 @@ public final class Gate implements BlockDevice, Resizable, CompressedTarget {
         return failure;
     }
 
-    /// A request that was begun and is counted until it was awaited.
-    private final class Entered implements Pending {
-        private final Pending request;
-
-        Entered(Pending request) {
-            this.request = request;
-        }
-
-        @Override
-        public void await() throws BlockException {
-            try {
-                request.await();
-            } finally {
-                uncount();
-            }
-        }
-    }
-
-    private Child enter() throws BlockException {
+    Child enter() throws BlockException {
         while (state.getAndIncrement() < 0) {
             uncount();
             awaitOpen();
@@ -447,12 +443,12 @@ public final class Gate implements BlockDevice, Resizable, CompressedTarget {
         return target;
     }
 
-    private void leave() {
+    void leave() {
         assert RequestScope.left();
         uncount();
     }
 
-    private void uncount() {
+    void uncount() {
         if (state.decrementAndGet() == SHUT) {
             lock.lock();
             try {
@@ -487,14 +483,6 @@ public final class Gate implements BlockDevice, Resizable, CompressedTarget {
     }
 
     private void checkRange(String operation, long offset, long length) throws BlockException {
-        if (offset < 0 || length < 0 || offset > size() - length) {
-            throw BlockException.at(
-                    Kind.OUT_OF_RANGE,
-                    this,
-                    operation,
-                    offset,
-                    length,
-                    "the device ends at 0x%x".formatted(size()));
-        }
+        target.checkRange(operation, offset, length);
     }
 }

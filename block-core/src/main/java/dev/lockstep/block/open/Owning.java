@@ -3,13 +3,14 @@ package dev.lockstep.block.open;
 import dev.lockstep.block.BlockDevice;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.CompressedTarget;
+import dev.lockstep.block.Placing;
 import dev.lockstep.block.filter.ResizableFilter;
 
 import java.nio.ByteBuffer;
 
 /// Filters above a device that they are one node with: closing it closes the device. They have
-/// nothing to say to compressed writes.
-final class Owning extends ResizableFilter implements CompressedTarget {
+/// nothing to say to compressed writes, nor to where data lies.
+final class Owning extends ResizableFilter implements CompressedTarget, Placing {
     private final BlockDevice device;
 
     Owning(BlockDevice filters, BlockDevice device) {
@@ -23,10 +24,18 @@ final class Owning extends ResizableFilter implements CompressedTarget {
     }
 
     @Override
-    public void writeCompressed(long offset, ByteBuffer source) throws BlockException {
-        if (device instanceof CompressedTarget compressed) {
-            compressed.writeCompressed(offset, source);
-        }
+    public Compressed compress(long offset, ByteBuffer source) throws BlockException {
+        return ((CompressedTarget) device).compress(offset, source);
+    }
+
+    @Override
+    public boolean placesOnWrite() {
+        return device instanceof Placing placing && placing.placesOnWrite();
+    }
+
+    @Override
+    public boolean place(long offset, long length) throws BlockException {
+        return device instanceof Placing placing && placing.place(offset, length);
     }
 
     @Override

@@ -1,8 +1,10 @@
 package dev.lockstep.block.qcow2;
 
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.CompressedTarget.Compressed;
 import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.RangeLock.Hold;
+import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Step;
 import dev.lockstep.block.qcow2.codec.CompressedClusters;
 import dev.lockstep.block.qcow2.layout.Geometry;
@@ -23,13 +25,6 @@ final class CompressedWriter {
     private final CompressedClusters compressed;
     private final RangeLock clusters;
 
-    /// Where a cluster goes that does not shrink.
-    @FunctionalInterface
-    interface PlainWrite {
-        /// Writes it as it is.
-        void write(long offset, ByteBuffer source) throws BlockException;
-    }
-
     CompressedWriter(Image image, RangeLock clusters) {
         this.image = image;
         this.clusters = clusters;
@@ -38,26 +33,32 @@ final class CompressedWriter {
         compressed = image.compressed();
     }
 
-    /// Writes whole clusters, the last of which may be short at the end of the disk.
-    void write(long offset, ByteBuffer source, PlainWrite plain) throws BlockException {
-        int end = source.limit();
-        while (source.hasRemaining()) {
-            int length = Math.min(geometry.clusterBytes(), end - source.position());
-            source.limit(source.position() + length);
-            ByteBuffer cluster = source.slice();
-            long at = offset;
-            compressed.compress(
-                    source,
-                    stored -> {
-                        if (stored == null) {
-                            plain.write(at, cluster);
-                        } else {
-                            store(at, stored);
-                        }
-                    });
-            source.limit(end);
-            offset += length;
-        }
+    /// Compresses a cluster, which may be short at the end of the disk.
+    ///
+    /// @param device takes it as it is if it does not shrink, and is told of it
+    Compressed compress(long offset, ByteBuffer source, Qcow2Device device) throws BlockException {
+        ByteBuffer plain = source.slice();
+        CompressedClusters.Result result = compressed.compress(source);
+        return new Compressed() {
+            @Override
+            public void store() throws BlockException {
+                ByteBuffer stored = result.stored();
+                if (stored == null) {
+                    device.write(offset, plain, WriteFlag.NONE);
+                    return;
+                }
+                try {
+                    CompressedWriter.this.store(offset, stored);
+                } finally {
+                    device.record(offset, plain.remaining());
+                }
+            }
+
+            @Override
+            public void close() {
+                result.close();
+            }
+        };
     }
 
     private void store(long offset, ByteBuffer stored) throws BlockException {

@@ -7,6 +7,7 @@ import dev.lockstep.block.Capabilities.Support;
 import dev.lockstep.block.CompressedTarget;
 import dev.lockstep.block.Extent;
 import dev.lockstep.block.Located;
+import dev.lockstep.block.Placing;
 import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.RangeLock.Hold;
 import dev.lockstep.block.WriteFlag;
@@ -40,7 +41,8 @@ import java.util.concurrent.atomic.AtomicBoolean;
 ///
 /// A flush makes data and metadata durable. Closing writes the metadata too, so that an image which
 /// was closed has no leaks, but only a flush before makes that durable.
-public final class Qcow2Device implements BlockDevice, Resizable, CompressedTarget, Located {
+public final class Qcow2Device
+        implements BlockDevice, Resizable, CompressedTarget, Located, Placing {
     /// After this many extents the answer stops short.
     private static final int EXTENTS_MAX = 1024;
 
@@ -59,6 +61,7 @@ public final class Qcow2Device implements BlockDevice, Resizable, CompressedTarg
     private final ClusterWriter writer;
     private final ClusterEraser eraser;
     private final CompressedWriter compressor;
+    private final ClusterPlacer placer;
     private final RangeLock clusters;
     private final Capabilities capabilities;
     private final AtomicBoolean closed = new AtomicBoolean();
@@ -80,6 +83,7 @@ public final class Qcow2Device implements BlockDevice, Resizable, CompressedTarg
         clusters = new RangeLock(geometry.clusterBytes());
         eraser = new ClusterEraser(image);
         compressor = new CompressedWriter(image, clusters);
+        placer = new ClusterPlacer(image, clusters);
         capabilities =
                 new Capabilities(
                         readOnly,
@@ -257,13 +261,18 @@ public final class Qcow2Device implements BlockDevice, Resizable, CompressedTarg
     }
 
     @Override
-    public void writeCompressed(long offset, ByteBuffer source) throws BlockException {
-        int length = source.remaining();
-        try {
-            compressor.write(offset, source, (at, cluster) -> write(at, cluster, WriteFlag.NONE));
-        } finally {
-            record(offset, length);
-        }
+    public Compressed compress(long offset, ByteBuffer source) throws BlockException {
+        return compressor.compress(offset, source, this);
+    }
+
+    @Override
+    public boolean placesOnWrite() {
+        return !image.dataElsewhere();
+    }
+
+    @Override
+    public boolean place(long offset, long length) throws BlockException {
+        return placer.place(offset, length);
     }
 
     @Override
@@ -287,7 +296,7 @@ public final class Qcow2Device implements BlockDevice, Resizable, CompressedTarg
     }
 
     /// Tells the bitmaps what was written, or may have been.
-    private void record(long offset, long length) {
+    void record(long offset, long length) {
         ImageBitmaps bitmaps = recording;
         if (bitmaps != null) {
             bitmaps.mark(offset, length);

@@ -144,7 +144,8 @@ class CopyTest {
                 random.nextBoolean(),
                 false,
                 random.nextBoolean(),
-                false);
+                false,
+                random.nextBoolean());
     }
 
     private ByteBuffer bytes(int count) {

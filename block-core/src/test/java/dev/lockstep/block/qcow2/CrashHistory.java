@@ -86,6 +86,9 @@ record CrashHistory(
         boolean fua = random.nextInt(5) == 0;
         long began = clock.tick();
         ByteBuffer source = ByteBuffer.wrap(bytes);
+        if (bytes[0] % 2 == 0) {
+            gate.place(offset, length);
+        }
         if (fua || random.nextBoolean() || !gate.writeNow(offset, source)) {
             gate.write(offset, source, fua ? WriteFlag.DURABLE : WriteFlag.NONE);
         }

@@ -62,10 +62,15 @@ record Operation(Kind kind, long offset, int length, int value) {
                 kind, offset, Math.min(length, recipe.size() - offset), 1 + random.nextInt(255));
     }
 
-    /// Does it with ours.
+    /// Does it with ours. Every other write has its place decided before, which nobody notices.
     void apply(Gate gate) throws BlockException {
         switch (kind) {
-            case WRITE -> gate.write(offset, bytes(), WriteFlag.NONE);
+            case WRITE -> {
+                if (value % 2 == 0) {
+                    gate.place(offset, length);
+                }
+                gate.write(offset, bytes(), WriteFlag.NONE);
+            }
             case DURABLE_WRITE -> gate.write(offset, bytes(), WriteFlag.DURABLE);
             case COMPRESSED -> gate.writeCompressed(offset, bytes());
             case ZERO -> gate.zero(offset, length, WriteFlag.NONE);

@@ -38,9 +38,14 @@ final class CopyArguments {
     private int workers = CopyOptions.WORKERS_DEFAULT;
 
     @Option(
-            names = {"-W", "-C"},
-            description = "Taken, and make no difference: writes are out of order anyway.")
-    private boolean ignored;
+            names = "-W",
+            description =
+                    "Data may lie in the target in any order, which makes it a little faster.")
+    private boolean anyOrder;
+
+    @Option(names = "-C", description = "Taken, and makes no difference.")
+    @SuppressWarnings("UnusedVariable")
+    private boolean offload;
 
     /// How to copy to a target.
     CopyOptions options(Gate target) throws BlockException {
@@ -57,7 +62,8 @@ final class CopyArguments {
                 sparseBytes > 0,
                 false,
                 false,
-                false);
+                false,
+                anyOrder);
     }
 
     /// Where the copy goes.

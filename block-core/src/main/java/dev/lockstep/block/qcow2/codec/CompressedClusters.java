@@ -66,25 +66,33 @@ public final class CompressedClusters {
         cache.forget(hostOffset);
     }
 
-    /// What is done with a cluster's compressed bytes.
-    @FunctionalInterface
-    public interface Store {
-        /// Does it.
-        ///
-        /// @param stored fewer than a cluster, or null if it does not shrink
-        void store(@Nullable ByteBuffer stored) throws BlockException;
+    /// What came of compressing a cluster.
+    public final class Result implements AutoCloseable {
+        private final @Nullable ByteBuffer stored;
+        private final ByteBuffer memory;
+
+        private Result(@Nullable ByteBuffer stored, ByteBuffer memory) {
+            this.stored = stored;
+            this.memory = memory;
+        }
+
+        /// Fewer bytes than a cluster has, or null if it does not shrink.
+        public @Nullable ByteBuffer stored() {
+            return stored;
+        }
+
+        @Override
+        public void close() {
+            scratch.giveBack(memory);
+        }
     }
 
-    /// Compresses a cluster and hands on what came of it. A source that is shorter than a cluster
-    /// is filled up with zeroes.
-    public void compress(ByteBuffer source, Store store) throws BlockException {
-        scratch.use(
-                buffer -> {
-                    ByteBuffer cluster = whole(source, buffer.slice(0, clusterBytes));
-                    ByteBuffer stored = buffer.slice(clusterBytes, clusterBytes - 1);
-                    store.store(codec.compress(cluster, stored) ? stored.flip() : null);
-                    return true;
-                });
+    /// Compresses a cluster. A source that is shorter than a cluster is filled up with zeroes.
+    public Result compress(ByteBuffer source) throws BlockException {
+        ByteBuffer buffer = scratch.take();
+        ByteBuffer cluster = whole(source, buffer.slice(0, clusterBytes));
+        ByteBuffer stored = buffer.slice(clusterBytes, clusterBytes - 1);
+        return new Result(codec.compress(cluster, stored) ? stored.flip() : null, buffer);
     }
 
     private ByteBuffer whole(ByteBuffer source, ByteBuffer buffer) {

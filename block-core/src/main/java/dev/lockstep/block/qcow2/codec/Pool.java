@@ -31,14 +31,23 @@ final class Pool<S> {
     }
 
     <T> T use(Use<S, T> use) throws BlockException {
-        S found = idle.poll();
-        S state = found == null ? make.get() : found;
+        S state = take();
         try {
             return use.with(state);
         } finally {
-            if (!idle.offer(state)) {
-                drop.accept(state);
-            }
+            giveBack(state);
+        }
+    }
+
+    /// One that nobody else uses until it is given back.
+    S take() {
+        S found = idle.poll();
+        return found == null ? make.get() : found;
+    }
+
+    void giveBack(S state) {
+        if (!idle.offer(state)) {
+            drop.accept(state);
         }
     }
 }
