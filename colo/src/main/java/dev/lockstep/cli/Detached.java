@@ -1,14 +1,11 @@
 package dev.lockstep.cli;
 
+import dev.lockstep.block.posix.Libc;
+
 import java.io.BufferedReader;
 import java.io.File;
 import java.io.IOException;
 import java.lang.foreign.Arena;
-import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
-import java.lang.invoke.MethodHandle;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -28,27 +25,6 @@ final class Detached {
     private static final int O_RDWR = 2;
     private static final int STANDARD_OUTPUT = 1;
     private static final int STANDARD_ERROR = 2;
-
-    private static final Linker LINKER = Linker.nativeLinker();
-
-    /// `pid_t setsid(void)`
-    private static final MethodHandle SETSID =
-            bind("setsid", FunctionDescriptor.of(ValueLayout.JAVA_INT));
-
-    /// `int dup2(int oldfd, int newfd)`
-    private static final MethodHandle DUP2 =
-            bind(
-                    "dup2",
-                    FunctionDescriptor.of(
-                            ValueLayout.JAVA_INT, ValueLayout.JAVA_INT, ValueLayout.JAVA_INT));
-
-    /// `int open(const char *pathname, int flags, ...)`
-    private static final MethodHandle OPEN =
-            bind(
-                    "open",
-                    FunctionDescriptor.of(
-                            ValueLayout.JAVA_INT, ValueLayout.ADDRESS, ValueLayout.JAVA_INT),
-                    Linker.Option.firstVariadicArg(2));
 
     private Detached() {}
 
@@ -74,45 +50,23 @@ final class Detached {
 
     /// Leaves the session of whoever started the first process.
     static void begin() {
-        int _ = call(() -> (int) SETSID.invokeExact());
+        int _ = Libc.call("setsid");
     }
 
     /// Lets go of the streams of the first process, which ends now.
     ///
     /// @param keepErrors whether standard error stays open: `-v`
     static void ready(boolean keepErrors) {
-        int nothing =
-                call(
-                        () -> {
-                            try (Arena arena = Arena.ofConfined()) {
-                                MemorySegment path = arena.allocateFrom(NOTHING.getPath());
-                                return (int) OPEN.invokeExact(path, O_RDWR);
-                            }
-                        });
-        if (nothing < 0) {
-            return;
+        try (Arena arena = Arena.ofConfined()) {
+            long path = arena.allocateFrom(NOTHING.getPath()).address();
+            int nothing = Libc.call("open", path, O_RDWR);
+            if (nothing < 0) {
+                return;
+            }
+            int _ = Libc.call("dup2", nothing, STANDARD_OUTPUT);
+            if (!keepErrors) {
+                int _ = Libc.call("dup2", nothing, STANDARD_ERROR);
+            }
         }
-        int _ = call(() -> (int) DUP2.invokeExact(nothing, STANDARD_OUTPUT));
-        if (!keepErrors) {
-            int _ = call(() -> (int) DUP2.invokeExact(nothing, STANDARD_ERROR));
-        }
-    }
-
-    private interface NativeCall {
-        int run() throws Throwable;
-    }
-
-    private static int call(NativeCall call) {
-        try {
-            return call.run();
-        } catch (Throwable e) {
-            throw new IllegalStateException("a system call threw", e);
-        }
-    }
-
-    @SuppressWarnings("restricted")
-    private static MethodHandle bind(
-            String name, FunctionDescriptor type, Linker.Option... options) {
-        return LINKER.downcallHandle(LINKER.defaultLookup().findOrThrow(name), type, options);
     }
 }

@@ -1,16 +1,13 @@
 package dev.lockstep.block.file;
 
-import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
+import dev.lockstep.block.posix.Libc;
+
 import java.lang.foreign.Arena;
-import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
-import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 
 /// The system calls of 64-bit Linux that files need, like a C header. No policy lives here.
@@ -20,7 +17,7 @@ import java.lang.invoke.MethodHandle;
 /// back to the blocking call, which then says what is wrong.
 ///
 /// Addresses are passed as numbers; the caller keeps the memory alive and open.
-@SuppressWarnings("restricted") // the one class that binds native functions for files
+@SuppressWarnings("restricted") // memory is given by its address
 final class Posix {
     // fcntl.h; the values of x86_64 and aarch64 differ only in O_DIRECT
     static final int O_RDONLY = 0;
@@ -48,8 +45,8 @@ final class Posix {
     static final long TMPFS_MAGIC = 0x01021994L;
     static final long RAMFS_MAGIC = 0x858458f6L;
 
-    private static final int RWF_NOWAIT = 0x8;
-    private static final int RUSAGE_THREAD = 1;
+    private static final long RWF_NOWAIT = 0x8;
+    private static final long RUSAGE_THREAD = 1;
     private static final int F_OFD_GETLK = 36;
     private static final int F_OFD_SETLK = 37;
     private static final short F_RDLCK = 0;
@@ -59,83 +56,26 @@ final class Posix {
     private static final int STATX_BASIC_STATS = 0x7ff;
     private static final int STATX_DIOALIGN = 0x2000;
 
-    private static final Linker LINKER = Linker.nativeLinker();
-    private static final Linker.Option ERRNO = Linker.Option.captureCallState("errno");
-    private static final Linker.Option VARIADIC = Linker.Option.firstVariadicArg(2);
+    private static final MethodHandle OPEN = Libc.bindWithErrno("open");
+    private static final MethodHandle CLOSE = Libc.bindWithErrno("close");
+    private static final MethodHandle PREAD = Libc.bindWithErrno("pread64");
+    private static final MethodHandle PWRITE = Libc.bindWithErrno("pwrite64");
+    private static final MethodHandle PREADV2 = Libc.bindWithErrno("preadv2");
+    private static final MethodHandle FDATASYNC = Libc.bindWithErrno("fdatasync");
+    private static final MethodHandle FALLOCATE = Libc.bindWithErrno("fallocate");
+    private static final MethodHandle FTRUNCATE = Libc.bindWithErrno("ftruncate");
+    private static final MethodHandle LSEEK = Libc.bindWithErrno("lseek");
+    private static final MethodHandle STATX = Libc.bindWithErrno("statx");
+    private static final MethodHandle FSTATFS = Libc.bindWithErrno("fstatfs");
+    private static final MethodHandle IOCTL = Libc.bindWithErrno("ioctl");
+    private static final MethodHandle FCNTL = Libc.bindWithErrno("fcntl");
+    private static final MethodHandle MEMFD_CREATE = Libc.bindWithErrno("memfd_create");
 
-    /// void *dlsym(void *handle, const char *name)
-    private static final MethodHandle DLSYM =
-            LINKER.downcallHandle(
-                    LINKER.defaultLookup().findOrThrow("dlsym"),
-                    FunctionDescriptor.of(ADDRESS, ADDRESS, ADDRESS));
-
-    /// int open(const char *path, int flags, mode_t mode)
-    private static final MethodHandle OPEN =
-            bind("open", JAVA_INT, VARIADIC, ADDRESS, JAVA_INT, JAVA_INT);
-
-    /// int close(int fd)
-    private static final MethodHandle CLOSE = bind("close", JAVA_INT, ERRNO, JAVA_INT);
-
-    /// ssize_t pread64(int fd, void *buffer, size_t count, off64_t offset)
-    private static final MethodHandle PREAD =
-            bind("pread64", JAVA_LONG, ERRNO, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_LONG);
-
-    /// ssize_t pwrite64(int fd, const void *buffer, size_t count, off64_t offset)
-    private static final MethodHandle PWRITE =
-            bind("pwrite64", JAVA_LONG, ERRNO, JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_LONG);
-
-    /// ssize_t preadv2(int fd, const struct iovec *iov, int iovcnt, off_t offset, int flags)
-    private static final MethodHandle PREADV2 =
-            bind("preadv2", JAVA_LONG, ERRNO, JAVA_INT, ADDRESS, JAVA_INT, JAVA_LONG, JAVA_INT);
-
-    /// int fdatasync(int fd)
-    private static final MethodHandle FDATASYNC = bind("fdatasync", JAVA_INT, ERRNO, JAVA_INT);
-
-    /// int fallocate(int fd, int mode, off_t offset, off_t length)
-    private static final MethodHandle FALLOCATE =
-            bind("fallocate", JAVA_INT, ERRNO, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG);
-
-    /// int ftruncate(int fd, off_t length)
-    private static final MethodHandle FTRUNCATE =
-            bind("ftruncate", JAVA_INT, ERRNO, JAVA_INT, JAVA_LONG);
-
-    /// off_t lseek(int fd, off_t offset, int whence)
-    private static final MethodHandle LSEEK =
-            bind("lseek", JAVA_LONG, ERRNO, JAVA_INT, JAVA_LONG, JAVA_INT);
-
-    /// int statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *out)
-    private static final MethodHandle STATX =
-            bind("statx", JAVA_INT, ERRNO, JAVA_INT, ADDRESS, JAVA_INT, JAVA_INT, ADDRESS);
-
-    /// int fstatfs(int fd, struct statfs *out)
-    private static final MethodHandle FSTATFS = bind("fstatfs", JAVA_INT, ERRNO, JAVA_INT, ADDRESS);
-
-    /// int ioctl(int fd, unsigned long request, void *argument)
-    private static final MethodHandle IOCTL =
-            bind("ioctl", JAVA_INT, VARIADIC, JAVA_INT, JAVA_LONG, ADDRESS);
-
-    /// int fcntl(int fd, int command, struct flock *lock)
-    private static final MethodHandle FCNTL =
-            bind("fcntl", JAVA_INT, VARIADIC, JAVA_INT, JAVA_INT, ADDRESS);
-
-    /// int getrusage(int who, struct rusage *out)
-    private static final MethodHandle GETRUSAGE =
-            LINKER.downcallHandle(
-                    symbol("getrusage"), FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS));
-
-    /// int memfd_create(const char *name, unsigned flags)
-    private static final MethodHandle MEMFD_CREATE =
-            bind("memfd_create", JAVA_INT, ERRNO, ADDRESS, JAVA_INT);
-
-    /// The same functions without an error number, for the calls that are made the most.
-    private static final MethodHandle PREAD_NOW =
-            bindNow("pread64", JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_LONG);
-
-    private static final MethodHandle PWRITE_NOW =
-            bindNow("pwrite64", JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_LONG);
-
-    private static final MethodHandle PREADV2_NOW =
-            bindNow("preadv2", JAVA_INT, ADDRESS, JAVA_INT, JAVA_LONG, JAVA_INT);
+    // Without an error number, for the calls that are made the most.
+    private static final MethodHandle PREAD_NOW = Libc.bind("pread64");
+    private static final MethodHandle PWRITE_NOW = Libc.bind("pwrite64");
+    private static final MethodHandle PREADV2_NOW = Libc.bind("preadv2");
+    private static final MethodHandle GETRUSAGE = Libc.bind("getrusage");
 
     /// What a file is, and how `O_DIRECT` must address it.
     ///
@@ -176,27 +116,20 @@ final class Posix {
 
     static int open(String path, int flags, int mode) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment errno = Scratch.ofThread().errno;
-            return failed(
-                    (int) OPEN.invokeExact(errno, arena.allocateFrom(path), flags, mode), errno);
-        } catch (Throwable e) {
-            throw unexpected(e);
+            return call(OPEN, arena.allocateFrom(path).address(), flags, mode);
         }
     }
 
     static int close(int fd) {
-        try {
-            MemorySegment errno = Scratch.ofThread().errno;
-            return failed((int) CLOSE.invokeExact(errno, fd), errno);
-        } catch (Throwable e) {
-            throw unexpected(e);
-        }
+        return call(CLOSE, fd);
     }
 
     static long pread(int fd, long address, long length, long offset) {
         try {
             MemorySegment errno = Scratch.ofThread().errno;
-            return failed((long) PREAD.invokeExact(errno, fd, address, length, offset), errno);
+            return failed(
+                    (long) PREAD.invokeExact(errno, (long) fd, address, length, offset, 0L, 0L),
+                    errno);
         } catch (Throwable e) {
             throw unexpected(e);
         }
@@ -205,7 +138,9 @@ final class Posix {
     static long pwrite(int fd, long address, long length, long offset) {
         try {
             MemorySegment errno = Scratch.ofThread().errno;
-            return failed((long) PWRITE.invokeExact(errno, fd, address, length, offset), errno);
+            return failed(
+                    (long) PWRITE.invokeExact(errno, (long) fd, address, length, offset, 0L, 0L),
+                    errno);
         } catch (Throwable e) {
             throw unexpected(e);
         }
@@ -218,7 +153,16 @@ final class Posix {
             scratch.setIovec(arena.allocate(1).address(), 1);
             MemorySegment errno = scratch.errno;
             return failed(
-                    (long) PREADV2.invokeExact(errno, fd, scratch.iovec, 1, 0L, RWF_NOWAIT), errno);
+                    (long)
+                            PREADV2.invokeExact(
+                                    errno,
+                                    (long) fd,
+                                    scratch.iovec.address(),
+                                    1L,
+                                    0L,
+                                    RWF_NOWAIT,
+                                    0L),
+                    errno);
         } catch (Throwable e) {
             throw unexpected(e);
         }
@@ -232,7 +176,9 @@ final class Posix {
         }
         try {
             scratch.setIovec(address, length);
-            return (long) PREADV2_NOW.invokeExact(fd, scratch.iovec, 1, offset, RWF_NOWAIT);
+            return (long)
+                    PREADV2_NOW.invokeExact(
+                            (long) fd, scratch.iovec.address(), 1L, offset, RWF_NOWAIT, 0L);
         } catch (Throwable e) {
             throw unexpected(e);
         } finally {
@@ -242,7 +188,7 @@ final class Posix {
 
     static long preadNow(int fd, long address, long length, long offset) {
         try {
-            return (long) PREAD_NOW.invokeExact(fd, address, length, offset);
+            return (long) PREAD_NOW.invokeExact((long) fd, address, length, offset, 0L, 0L);
         } catch (Throwable e) {
             throw unexpected(e);
         }
@@ -250,43 +196,30 @@ final class Posix {
 
     static long pwriteNow(int fd, long address, long length, long offset) {
         try {
-            return (long) PWRITE_NOW.invokeExact(fd, address, length, offset);
+            return (long) PWRITE_NOW.invokeExact((long) fd, address, length, offset, 0L, 0L);
         } catch (Throwable e) {
             throw unexpected(e);
         }
     }
 
     static int fdatasync(int fd) {
-        try {
-            MemorySegment errno = Scratch.ofThread().errno;
-            return failed((int) FDATASYNC.invokeExact(errno, fd), errno);
-        } catch (Throwable e) {
-            throw unexpected(e);
-        }
+        return call(FDATASYNC, fd);
     }
 
     static int fallocate(int fd, int mode, long offset, long length) {
-        try {
-            MemorySegment errno = Scratch.ofThread().errno;
-            return failed((int) FALLOCATE.invokeExact(errno, fd, mode, offset, length), errno);
-        } catch (Throwable e) {
-            throw unexpected(e);
-        }
+        return call(FALLOCATE, fd, mode, offset, length, 0);
     }
 
     static int ftruncate(int fd, long length) {
-        try {
-            MemorySegment errno = Scratch.ofThread().errno;
-            return failed((int) FTRUNCATE.invokeExact(errno, fd, length), errno);
-        } catch (Throwable e) {
-            throw unexpected(e);
-        }
+        return call(FTRUNCATE, fd, length);
     }
 
     static long lseek(int fd, long offset, int whence) {
         try {
             MemorySegment errno = Scratch.ofThread().errno;
-            return failed((long) LSEEK.invokeExact(errno, fd, offset, whence), errno);
+            return failed(
+                    (long) LSEEK.invokeExact(errno, (long) fd, offset, (long) whence, 0L, 0L, 0L),
+                    errno);
         } catch (Throwable e) {
             throw unexpected(e);
         }
@@ -295,63 +228,47 @@ final class Posix {
     /// What is known of an open descriptor, which never fails.
     static Stat stat(int fd) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment errno = Scratch.ofThread().errno;
             MemorySegment out = arena.allocate(Stat.BYTES, Long.BYTES);
+            long here = arena.allocateFrom("").address();
             int mask = STATX_BASIC_STATS | STATX_DIOALIGN;
-            int result =
-                    (int)
-                            STATX.invokeExact(
-                                    errno, fd, arena.allocateFrom(""), AT_EMPTY_PATH, mask, out);
+            int result = call(STATX, fd, here, AT_EMPTY_PATH, mask, out.address());
             if (result < 0) {
-                throw new IllegalStateException("statx: " + Errno.text(failed(result, errno)));
+                throw new IllegalStateException("statx: " + Errno.text(result));
             }
             return Stat.of(out);
-        } catch (Throwable e) {
-            throw unexpected(e);
         }
     }
 
     /// The magic number of the file system that a file is on.
     static long fileSystem(int fd) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment errno = Scratch.ofThread().errno;
             MemorySegment out = arena.allocate(Stat.BYTES, Long.BYTES);
-            int result = failed((int) FSTATFS.invokeExact(errno, fd, out), errno);
+            int result = call(FSTATFS, fd, out.address());
             return result < 0 ? result : out.get(JAVA_LONG, 0);
-        } catch (Throwable e) {
-            throw unexpected(e);
         }
     }
 
     /// An ioctl that answers with a number of 32 or 64 bits.
     static long ioctlNumber(int fd, long request) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment errno = Scratch.ofThread().errno;
             MemorySegment out = arena.allocate(JAVA_LONG);
-            int result = failed((int) IOCTL.invokeExact(errno, fd, request, out), errno);
+            int result = call(IOCTL, fd, request, out.address());
             return result < 0 ? result : out.get(JAVA_LONG, 0);
-        } catch (Throwable e) {
-            throw unexpected(e);
         }
     }
 
     /// An ioctl that is told a range: `uint64_t[2]`.
     static int ioctlRange(int fd, long request, long offset, long length) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment errno = Scratch.ofThread().errno;
-            MemorySegment range = arena.allocateFrom(JAVA_LONG, offset, length);
-            return failed((int) IOCTL.invokeExact(errno, fd, request, range), errno);
-        } catch (Throwable e) {
-            throw unexpected(e);
+            return call(
+                    IOCTL, fd, request, arena.allocateFrom(JAVA_LONG, offset, length).address());
         }
     }
 
     /// Locks one byte for this descriptor, shared with other readers of the byte.
     static int lockByte(int fd, long position) {
         try (Arena arena = Arena.ofConfined()) {
-            return fcntl(fd, F_OFD_SETLK, flock(arena, F_RDLCK, position));
-        } catch (Throwable e) {
-            throw unexpected(e);
+            return call(FCNTL, fd, F_OFD_SETLK, flock(arena, F_RDLCK, position).address());
         }
     }
 
@@ -359,13 +276,11 @@ final class Posix {
     static int byteIsLocked(int fd, long position) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment lock = flock(arena, F_WRLCK, position);
-            int result = fcntl(fd, F_OFD_GETLK, lock);
+            int result = call(FCNTL, fd, F_OFD_GETLK, lock.address());
             if (result < 0) {
                 return result;
             }
             return lock.get(JAVA_SHORT, 0) == F_UNLCK ? 0 : 1;
-        } catch (Throwable e) {
-            throw unexpected(e);
         }
     }
 
@@ -377,7 +292,16 @@ final class Posix {
             return -1;
         }
         try {
-            int result = (int) GETRUSAGE.invokeExact(RUSAGE_THREAD, scratch.rusage);
+            int result =
+                    (int)
+                            (long)
+                                    GETRUSAGE.invokeExact(
+                                            RUSAGE_THREAD,
+                                            scratch.rusage.address(),
+                                            0L,
+                                            0L,
+                                            0L,
+                                            0L);
             return result < 0 ? -1 : scratch.voluntarySwitches();
         } catch (Throwable e) {
             throw unexpected(e);
@@ -388,22 +312,12 @@ final class Posix {
 
     static int memfdCreate(String name) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment errno = Scratch.ofThread().errno;
-            return failed(
-                    (int) MEMFD_CREATE.invokeExact(errno, arena.allocateFrom(name), MFD_CLOEXEC),
-                    errno);
-        } catch (Throwable e) {
-            throw unexpected(e);
+            return call(MEMFD_CREATE, arena.allocateFrom(name).address(), MFD_CLOEXEC);
         }
     }
 
     static void fillWithZeroes(long address, long length) {
         MemorySegment.ofAddress(address).reinterpret(length).fill((byte) 0);
-    }
-
-    private static int fcntl(int fd, int command, MemorySegment lock) throws Throwable {
-        MemorySegment errno = Scratch.ofThread().errno;
-        return failed((int) FCNTL.invokeExact(errno, fd, command, lock), errno);
     }
 
     /// struct flock { short type, whence; off_t start, length; pid_t pid; }
@@ -415,39 +329,31 @@ final class Posix {
         return lock;
     }
 
-    private static int failed(int result, MemorySegment errno) {
-        return result >= 0 ? result : -errno.get(JAVA_INT, 0);
-    }
-
     private static long failed(long result, MemorySegment errno) {
         return result >= 0 ? result : -errno.get(JAVA_INT, 0);
     }
 
-    private static MethodHandle bind(
-            String name, ValueLayout result, Linker.Option option, MemoryLayout... arguments) {
-        FunctionDescriptor signature = FunctionDescriptor.of(result, arguments);
-        return option.equals(VARIADIC)
-                ? LINKER.downcallHandle(symbol(name), signature, VARIADIC, ERRNO)
-                : LINKER.downcallHandle(symbol(name), signature, ERRNO);
-    }
-
-    private static MethodHandle bindNow(String name, MemoryLayout... arguments) {
-        return LINKER.downcallHandle(symbol(name), FunctionDescriptor.of(JAVA_LONG, arguments));
-    }
-
-    /// Looks a function up as the dynamic linker would for a C program, so that a preloaded library
-    /// can stand in for it: that is how faults are injected. The linker's own lookup sees only
-    /// libc.
-    private static MemorySegment symbol(String name) {
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment found =
-                    (MemorySegment) DLSYM.invokeExact(MemorySegment.NULL, arena.allocateFrom(name));
-            return found.equals(MemorySegment.NULL)
-                    ? LINKER.defaultLookup().findOrThrow(name)
-                    : found;
-        } catch (Throwable e) {
-            throw unexpected(e);
+    /// Calls a function whose result is an `int`.
+    private static int call(MethodHandle function, long a, long b, long c, long d, long e) {
+        try {
+            MemorySegment errno = Scratch.ofThread().errno;
+            int result = (int) (long) function.invokeExact(errno, a, b, c, d, e, 0L);
+            return result >= 0 ? result : -errno.get(JAVA_INT, 0);
+        } catch (Throwable thrown) {
+            throw unexpected(thrown);
         }
+    }
+
+    private static int call(MethodHandle function, long a) {
+        return call(function, a, 0, 0, 0, 0);
+    }
+
+    private static int call(MethodHandle function, long a, long b) {
+        return call(function, a, b, 0, 0, 0);
+    }
+
+    private static int call(MethodHandle function, long a, long b, long c) {
+        return call(function, a, b, c, 0, 0);
     }
 
     private static RuntimeException unexpected(Throwable e) {

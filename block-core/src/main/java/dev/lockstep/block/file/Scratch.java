@@ -21,10 +21,20 @@ final class Scratch {
     /// struct rusage: two times of two words each, then fourteen words.
     private static final long RUSAGE_BYTES = 18 * Long.BYTES;
 
+    // Where things lie in the memory of one: the error number first.
+    private static final long IOVEC = Long.BYTES;
+    private static final long RUSAGE = IOVEC + 2 * Long.BYTES;
+
+    /// Three cache lines: no two threads write to the same one.
+    private static final long BYTES = 192;
+
+    private static final long ALIGNMENT = 64;
+
     private static final long VOLUNTARY_SWITCHES = 16 * Long.BYTES;
 
     private static final ThreadLocal<Scratch> OF_THREAD =
-            ThreadLocal.withInitial(() -> new Scratch(-1));
+            ThreadLocal.withInitial(
+                    () -> new Scratch(-1, Arena.ofAuto().allocate(BYTES, ALIGNMENT)));
 
     private static final AtomicReferenceArray<@Nullable Scratch> TO_LEND = lendable();
 
@@ -35,12 +45,12 @@ final class Scratch {
     /// Its place in [#TO_LEND], or -1 if a thread owns it.
     private final int place;
 
-    private Scratch(int place) {
+    /// @param memory [#BYTES] of it
+    private Scratch(int place, MemorySegment memory) {
         this.place = place;
-        Arena arena = Arena.ofAuto();
-        errno = arena.allocate(Linker.Option.captureStateLayout());
-        iovec = arena.allocate(2 * Long.BYTES, Long.BYTES);
-        rusage = arena.allocate(RUSAGE_BYTES, Long.BYTES);
+        errno = memory.asSlice(0, Linker.Option.captureStateLayout());
+        iovec = memory.asSlice(IOVEC, RUSAGE - IOVEC);
+        rusage = memory.asSlice(RUSAGE, RUSAGE_BYTES);
     }
 
     /// The calling thread's own. On a virtual thread this allocates: for calls that are rare there.
@@ -83,8 +93,9 @@ final class Scratch {
 
     private static AtomicReferenceArray<@Nullable Scratch> lendable() {
         AtomicReferenceArray<@Nullable Scratch> all = new AtomicReferenceArray<>(LENT_MAX);
+        MemorySegment memory = Arena.ofAuto().allocate(LENT_MAX * BYTES, ALIGNMENT);
         for (int place = 0; place < LENT_MAX; place++) {
-            all.set(place, new Scratch(place));
+            all.set(place, new Scratch(place, memory.asSlice(place * BYTES, BYTES)));
         }
         return all;
     }

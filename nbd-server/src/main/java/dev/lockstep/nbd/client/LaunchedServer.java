@@ -5,17 +5,14 @@ import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
+import dev.lockstep.block.posix.Libc;
 import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.NbdUri;
 
 import java.io.File;
 import java.io.IOException;
 import java.lang.foreign.Arena;
-import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
-import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -53,19 +50,6 @@ public final class LaunchedServer implements AutoCloseable {
     private static final Duration FAREWELL = Duration.ofSeconds(5);
 
     private static final Duration POLL = Duration.ofMillis(5);
-
-    private static final MethodHandle SOCKET = bind("socket", JAVA_INT, JAVA_INT, JAVA_INT);
-    private static final MethodHandle BIND = bind("bind", JAVA_INT, ADDRESS, JAVA_INT);
-    private static final MethodHandle LISTEN = bind("listen", JAVA_INT, JAVA_INT);
-    private static final MethodHandle CLOSE = bind("close", JAVA_INT);
-    private static final MethodHandle ACTIONS_INIT = bind("posix_spawn_file_actions_init", ADDRESS);
-    private static final MethodHandle ACTIONS_DUP2 =
-            bind("posix_spawn_file_actions_adddup2", ADDRESS, JAVA_INT, JAVA_INT);
-    private static final MethodHandle ACTIONS_DESTROY =
-            bind("posix_spawn_file_actions_destroy", ADDRESS);
-    private static final MethodHandle SPAWN =
-            bind("posix_spawn", ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS, ADDRESS);
-    private static final MethodHandle WAITPID = bind("waitpid", JAVA_INT, ADDRESS, JAVA_INT);
 
     private final List<String> command;
     private final Path folder;
@@ -143,7 +127,7 @@ public final class LaunchedServer implements AutoCloseable {
     }
 
     private boolean hasEnded() {
-        ended = ended || call(WAITPID, pid, MemorySegment.NULL, WNOHANG) != 0;
+        ended = ended || Libc.call("waitpid", pid, 0, WNOHANG) != 0;
         return ended;
     }
 
@@ -167,38 +151,38 @@ public final class LaunchedServer implements AutoCloseable {
     private static int spawn(List<String> command, Path path) throws IOException {
         try (Arena arena = Arena.ofConfined()) {
             int socket = listen(arena, path);
-            MemorySegment actions = arena.allocate(FILE_ACTIONS_BYTES, Long.BYTES);
-            require(call(ACTIONS_INIT, actions) == 0);
-            require(call(ACTIONS_DUP2, actions, socket, HANDED_IN) == 0);
+            long actions = arena.allocate(FILE_ACTIONS_BYTES, Long.BYTES).address();
+            require(Libc.call("posix_spawn_file_actions_init", actions) == 0);
+            require(Libc.call("posix_spawn_file_actions_adddup2", actions, socket, HANDED_IN) == 0);
             List<String> words = new ArrayList<>(List.of("/bin/sh", "-c", WITH_ITS_PID, "sh"));
             words.addAll(command);
             MemorySegment pid = arena.allocate(JAVA_INT);
             int error =
-                    call(
-                            SPAWN,
-                            pid,
-                            arena.allocateFrom("/bin/sh"),
+                    Libc.call(
+                            "posix_spawn",
+                            pid.address(),
+                            arena.allocateFrom("/bin/sh").address(),
                             actions,
-                            MemorySegment.NULL,
-                            strings(arena, words),
-                            strings(arena, environment()));
-            call(ACTIONS_DESTROY, actions);
-            call(CLOSE, socket);
+                            0,
+                            strings(arena, words).address(),
+                            strings(arena, environment()).address());
+            Libc.call("posix_spawn_file_actions_destroy", actions);
+            Libc.call("close", socket);
             require(error == 0);
             return pid.get(JAVA_INT, 0);
         }
     }
 
     private static int listen(Arena arena, Path path) throws IOException {
-        int socket = call(SOCKET, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int socket = Libc.call("socket", AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         require(socket >= 0);
         byte[] name = path.toString().getBytes(StandardCharsets.UTF_8);
         require(name.length < SUN_PATH_BYTES);
         MemorySegment address = arena.allocate(Short.BYTES + SUN_PATH_BYTES, Long.BYTES);
         address.set(JAVA_SHORT, 0, (short) AF_UNIX);
         MemorySegment.copy(name, 0, address, JAVA_BYTE, Short.BYTES, name.length);
-        require(call(BIND, socket, address, (int) address.byteSize()) == 0);
-        require(call(LISTEN, socket, BACKLOG) == 0);
+        require(Libc.call("bind", socket, address.address(), address.byteSize()) == 0);
+        require(Libc.call("listen", socket, BACKLOG) == 0);
         return socket;
     }
 
@@ -234,21 +218,5 @@ public final class LaunchedServer implements AutoCloseable {
         } catch (IOException _) {
             // The server has put something there; temporary folders are emptied by the system.
         }
-    }
-
-    private static int call(MethodHandle function, Object... arguments) {
-        try {
-            return (int) function.invokeWithArguments(arguments);
-        } catch (Throwable e) {
-            throw new IllegalStateException("a system call threw", e);
-        }
-    }
-
-    @SuppressWarnings("restricted")
-    private static MethodHandle bind(String name, MemoryLayout... parameters) {
-        Linker linker = Linker.nativeLinker();
-        return linker.downcallHandle(
-                linker.defaultLookup().findOrThrow(name),
-                FunctionDescriptor.of(JAVA_INT, parameters));
     }
 }

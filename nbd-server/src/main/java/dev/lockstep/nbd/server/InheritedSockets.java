@@ -1,18 +1,15 @@
 package dev.lockstep.nbd.server;
 
-import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 
+import dev.lockstep.block.posix.Libc;
 import dev.lockstep.nbd.Address;
 
 import io.netty.channel.unix.Socket;
 
 import java.io.IOException;
 import java.lang.foreign.Arena;
-import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -35,22 +32,6 @@ public final class InheritedSockets {
     private static final int SOL_SOCKET = 1;
     private static final int SO_DOMAIN = 39;
     private static final int AF_UNIX = 1;
-
-    private static final Linker LINKER = Linker.nativeLinker();
-
-    /// `int fcntl(int fd, int cmd, ...)`
-    private static final MethodHandle FCNTL =
-            bind(
-                    "fcntl",
-                    FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT),
-                    Linker.Option.firstVariadicArg(2));
-
-    /// `int getsockopt(int fd, int level, int name, void *value, socklen_t *length)`
-    private static final MethodHandle GETSOCKOPT =
-            bind(
-                    "getsockopt",
-                    FunctionDescriptor.of(
-                            JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS));
 
     private InheritedSockets() {}
 
@@ -80,16 +61,11 @@ public final class InheritedSockets {
     static boolean isUnix(int fd) throws IOException {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment value = arena.allocate(JAVA_INT);
-            MemorySegment length = arena.allocateFrom(JAVA_INT, Integer.BYTES);
-            int result = (int) GETSOCKOPT.invokeExact(fd, SOL_SOCKET, SO_DOMAIN, value, length);
-            if (result < 0) {
+            long length = arena.allocateFrom(JAVA_INT, Integer.BYTES).address();
+            if (Libc.call("getsockopt", fd, SOL_SOCKET, SO_DOMAIN, value.address(), length) < 0) {
                 throw new IOException("descriptor %d is no socket".formatted(fd));
             }
             return value.get(JAVA_INT, 0) == AF_UNIX;
-        } catch (IOException e) {
-            throw e;
-        } catch (Throwable e) {
-            throw new IllegalStateException("a system call threw", e);
         }
     }
 
@@ -108,17 +84,7 @@ public final class InheritedSockets {
 
     /// Makes a socket fit for an event loop: whoever made it may have meant to wait on it.
     static void makeNonBlocking(int fd) {
-        try {
-            int flags = (int) FCNTL.invokeExact(fd, F_GETFL, 0);
-            int _ = (int) FCNTL.invokeExact(fd, F_SETFL, flags | O_NONBLOCK);
-        } catch (Throwable e) {
-            throw new IllegalStateException("a system call threw", e);
-        }
-    }
-
-    @SuppressWarnings("restricted")
-    private static MethodHandle bind(
-            String name, FunctionDescriptor type, Linker.Option... options) {
-        return LINKER.downcallHandle(LINKER.defaultLookup().findOrThrow(name), type, options);
+        int flags = Libc.call("fcntl", fd, F_GETFL);
+        int _ = Libc.call("fcntl", fd, F_SETFL, flags | O_NONBLOCK);
     }
 }
