@@ -28,6 +28,12 @@ public final class Findings {
         listener.accept("Leak: " + what);
     }
 
+    /// Tells of many such things at once.
+    public void leaks(String what, long count) {
+        leaks += count;
+        listener.accept("Leak: " + what);
+    }
+
     /// Tells of a part that cannot be read.
     public void unreadable(String reason) {
         readErrors++;

@@ -34,17 +34,18 @@ final class CoreOpeners {
     private CoreOpeners() {}
 
     static Map<String, Opener> all() {
-        return Map.of(
-                "file", CoreOpeners::file,
-                "host_device", CoreOpeners::file,
-                "raw", CoreOpeners::raw,
-                "null-co", CoreOpeners::nothing,
-                "null-aio", CoreOpeners::nothing,
-                "memory", CoreOpeners::memory,
-                "compress", CoreOpeners::compress,
-                "copy-on-read", CoreOpeners::copyOnRead,
-                "quorum", CoreOpeners::quorum,
-                "qcow2", Qcow2Opener::read);
+        return Map.ofEntries(
+                Map.entry("file", CoreOpeners::file),
+                Map.entry("host_device", CoreOpeners::file),
+                Map.entry("raw", CoreOpeners::raw),
+                Map.entry("null-co", CoreOpeners::nothing),
+                Map.entry("null-aio", CoreOpeners::nothing),
+                Map.entry("memory", CoreOpeners::memory),
+                Map.entry("compress", CoreOpeners::compress),
+                Map.entry("copy-on-read", CoreOpeners::copyOnRead),
+                Map.entry("quorum", CoreOpeners::quorum),
+                Map.entry("qcow2", Qcow2Opener::read),
+                Map.entry("qed", QedOpener::read));
     }
 
     private static Opener.Opening file(NodeOptions options) throws BlockException {

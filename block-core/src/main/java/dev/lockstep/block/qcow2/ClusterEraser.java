@@ -36,7 +36,7 @@ final class ClusterEraser {
     /// @throws BlockException with `UNSUPPORTED` if [#zero] would have to write zeroes
     void checkZero(long offset, long length, Set<WriteFlag> flags) throws BlockException {
         if (!hasZero
-                && (image.backingBytes() > offset || !flags.contains(WriteFlag.MAY_UNMAP))
+                && (image.backing().bytes() > offset || !flags.contains(WriteFlag.MAY_UNMAP))
                 && !image.readsAsZero(offset, length)) {
             throw BlockException.at(
                     Kind.UNSUPPORTED,
@@ -99,7 +99,7 @@ final class ClusterEraser {
                 at += skipped;
                 continue;
             }
-            boolean behind = image.backingBytes() > at;
+            boolean behind = image.backing().bytes() > at;
             if (!behind || hasZero) {
                 set(at, mappings.entry(at), behind ? Entry.ZERO : Entry.NONE);
             }
@@ -120,7 +120,7 @@ final class ClusterEraser {
         return switch (mappings.lookup(offset, length)) {
             case Mapping.Zero zero -> zero.allocated() ? 0 : zero.length();
             case Mapping.Unallocated nothing ->
-                    offset >= image.backingBytes() ? nothing.length() : 0;
+                    offset >= image.backing().bytes() ? nothing.length() : 0;
             default -> 0;
         };
     }

@@ -2,15 +2,17 @@ package dev.lockstep.block.qcow2;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.Zeroes;
+import dev.lockstep.block.format.Backing;
 import dev.lockstep.block.format.HostFile;
+<<<<<<< HEAD
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.graph.Step;
+=======
+>>>>>>> d550951 (QED images: read, written, created, checked and repaired)
 import dev.lockstep.block.qcow2.codec.CompressedClusters;
 import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.table.Mapping;
 import dev.lockstep.block.qcow2.table.Tables;
-
-import org.jspecify.annotations.Nullable;
 
 import java.nio.ByteBuffer;
 
@@ -19,13 +21,13 @@ import java.nio.ByteBuffer;
 /// @param data where clusters lie: the image's file, or its external data file
 /// @param releasesData whether what is given up in an external data file is discarded there
 /// @param compressed those of its clusters that are compressed
-/// @param backing what is read where the image has nothing, or null; its length may differ
+/// @param backing what is read where the image has nothing
 record Image(
         Tables tables,
         HostFile data,
         boolean releasesData,
         CompressedClusters compressed,
-        @Nullable Gate backing) {
+        Backing backing) {
     /// Whether clusters lie in an external data file, each where the guest sees it.
     boolean dataElsewhere() {
         return tables.header().current().has(Feature.EXTERNAL_DATA);
@@ -50,11 +52,17 @@ record Image(
                     data.read(at.host(), target);
                 }
                 case Mapping.Zero _ -> Zeroes.put(target);
+<<<<<<< HEAD
                 case Mapping.Unallocated _ -> readBacking(offset, target);
                 case Mapping.Compressed at -> {
                     tables.file().before(Step.READ_COMPRESSED);
                     compressed.read(at.host(), at.hostBytes(), inCluster(offset), target);
                 }
+=======
+                case Mapping.Unallocated _ -> backing.read(offset, target);
+                case Mapping.Compressed at ->
+                        compressed.read(at.host(), at.hostBytes(), inCluster(offset), target);
+>>>>>>> d550951 (QED images: read, written, created, checked and repaired)
             }
             target.limit(end);
             offset += count;
@@ -77,7 +85,7 @@ record Image(
                     switch (found) {
                         case Mapping.Data at -> data.readNow(at.host(), target);
                         case Mapping.Zero _ -> putZeroes(target);
-                        case Mapping.Unallocated _ -> readBackingNow(offset, target);
+                        case Mapping.Unallocated _ -> backing.readNow(offset, target);
                         case Mapping.Compressed at ->
                                 compressed.readNow(at.host(), inCluster(offset), target);
                     };
@@ -96,7 +104,7 @@ record Image(
             Mapping found = tables.mappings().lookup(at, offset + length - at);
             boolean zero =
                     found instanceof Mapping.Zero
-                            || (found instanceof Mapping.Unallocated && at >= backingBytes());
+                            || (found instanceof Mapping.Unallocated && at >= backing.bytes());
             if (!zero) {
                 return false;
             }
@@ -105,6 +113,7 @@ record Image(
         return true;
     }
 
+<<<<<<< HEAD
     /// Up to where there is something behind what is not allocated.
     long backingBytes() {
         return backing == null ? 0 : backing.size();
@@ -129,6 +138,8 @@ record Image(
         return offset <= backing.size() - target.remaining() && backing.readNow(offset, target);
     }
 
+=======
+>>>>>>> d550951 (QED images: read, written, created, checked and repaired)
     private int inCluster(long offset) {
         return (int) offset & (tables.geometry().clusterBytes() - 1);
     }

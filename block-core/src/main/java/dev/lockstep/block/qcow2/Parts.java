@@ -2,6 +2,7 @@ package dev.lockstep.block.qcow2;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.block.format.Backing;
 import dev.lockstep.block.format.CheckResult;
 import dev.lockstep.block.format.HostFile;
 import dev.lockstep.block.format.Repair;
@@ -81,7 +82,7 @@ final class Parts {
                 settings(header, options));
     }
 
-    static Image image(Tables tables, @Nullable Gate backing, Qcow2Options options) {
+    static Image image(Tables tables, Backing backing, Qcow2Options options) {
         HostFile data = tables.dataFile();
         CompressedClusters compressed =
                 new CompressedClusters(

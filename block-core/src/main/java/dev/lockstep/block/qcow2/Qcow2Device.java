@@ -11,6 +11,8 @@ import dev.lockstep.block.Placing;
 import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.RangeLock.Hold;
 import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.format.Backing;
+import dev.lockstep.block.format.Extents;
 import dev.lockstep.block.format.HostFile;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.graph.Resizable;
@@ -30,7 +32,6 @@ import org.jspecify.annotations.Nullable;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
@@ -41,11 +42,15 @@ import java.util.concurrent.atomic.AtomicBoolean;
 ///
 /// A flush makes data and metadata durable. Closing writes the metadata too, so that an image which
 /// was closed has no leaks, but only a flush before makes that durable.
+<<<<<<< HEAD
 public final class Qcow2Device
         implements BlockDevice, Resizable, CompressedTarget, Located, Placing {
     /// After this many extents the answer stops short.
     private static final int EXTENTS_MAX = 1024;
 
+=======
+public final class Qcow2Device implements BlockDevice, Resizable, CompressedTarget, Located {
+>>>>>>> d550951 (QED images: read, written, created, checked and repaired)
     /// How many clusters one step of a long zero or discard locks and changes, so that others get
     /// their turn: some 128 slices of 4 KiB.
     private static final long STEP_CLUSTERS = 1 << 16;
@@ -119,7 +124,7 @@ public final class Qcow2Device
         }
         Qcow2Device device =
                 new Qcow2Device(
-                        Parts.image(tables, backing, options),
+                        Parts.image(tables, new Backing(backing), options),
                         header.size(),
                         readOnly,
                         Parts.recording(host, header, readOnly));
@@ -148,7 +153,8 @@ public final class Qcow2Device
         Tables tables =
                 Parts.tables(
                         host, header, snapshot.l1Offset(), snapshot.l1Entries(), dataFile, options);
-        return new Qcow2Device(Parts.image(tables, backing, options), size, true, null);
+        return new Qcow2Device(
+                Parts.image(tables, new Backing(backing), options), size, true, null);
     }
 
     private void cleanCaches(Qcow2Options options) {
@@ -361,25 +367,22 @@ public final class Qcow2Device
 
     @Override
     public List<Extent> extents(long offset, long length) throws BlockException {
-        List<Extent> found = new ArrayList<>();
+        Extents found = new Extents(offset, image.backing());
         Epoch epoch = tables.enter();
         try {
-            long end = offset + length;
-            for (long at = offset; at < end && found.size() < EXTENTS_MAX; ) {
-                Mapping next = tables.mappings().lookup(at, end - at);
+            for (long end = offset + length; found.end() < end && !found.isFull(); ) {
+                Mapping next = tables.mappings().lookup(found.end(), end - found.end());
                 switch (next) {
                     case Mapping.Data _, Mapping.Compressed _ ->
-                            add(found, new Extent(at, next.length(), Extent.Kind.DATA, 1));
-                    case Mapping.Zero _ ->
-                            add(found, new Extent(at, next.length(), Extent.Kind.HOLE, 1));
-                    case Mapping.Unallocated _ -> addBacking(found, at, next.length());
+                            found.add(next.length(), Extent.Kind.DATA);
+                    case Mapping.Zero _ -> found.add(next.length(), Extent.Kind.HOLE);
+                    case Mapping.Unallocated _ -> found.addBelow(next.length());
                 }
-                at = found.getLast().end();
             }
         } finally {
             epoch.leave();
         }
-        return found;
+        return found.list();
     }
 
     @Override
@@ -392,30 +395,6 @@ public final class Qcow2Device
             return new Place(found.length(), position, elsewhere ? "data-file" : "file");
         } finally {
             epoch.leave();
-        }
-    }
-
-    private void addBacking(List<Extent> found, long offset, long length) throws BlockException {
-        Gate backing = image.backing();
-        if (backing == null || offset >= backing.size()) {
-            add(found, new Extent(offset, length, Extent.Kind.HOLE, 0));
-            return;
-        }
-        for (Extent below : backing.extents(offset, Math.min(length, backing.size() - offset))) {
-            int depth = below.depth() == 0 ? 0 : below.depth() + 1;
-            add(found, new Extent(below.offset(), below.length(), below.kind(), depth));
-        }
-    }
-
-    /// Extents that are alike and follow each other become one.
-    private static void add(List<Extent> found, Extent next) {
-        Extent last = found.isEmpty() ? null : found.getLast();
-        if (last != null && last.kind() == next.kind() && last.depth() == next.depth()) {
-            long length = next.end() - last.offset();
-            found.set(
-                    found.size() - 1, new Extent(last.offset(), length, next.kind(), next.depth()));
-        } else {
-            found.add(next);
         }
     }
 
@@ -436,7 +415,7 @@ public final class Qcow2Device
         } else if (bytes > before) {
             resizer.makeRoom(bytes);
             size = bytes;
-            long seen = Math.max(geometry.clusterEnd(before), image.backingBytes());
+            long seen = Math.max(geometry.clusterEnd(before), image.backing().bytes());
             long hidden = Math.min(bytes, seen) - before;
             new Gate(this).zero(before, Math.max(0, hidden), WriteFlag.NONE);
         }

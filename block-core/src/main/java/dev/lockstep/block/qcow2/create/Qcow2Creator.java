@@ -1,10 +1,9 @@
 package dev.lockstep.block.qcow2.create;
 
 import dev.lockstep.block.BlockException;
-import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.format.FreshFile;
 import dev.lockstep.block.graph.Gate;
-import dev.lockstep.block.graph.Resizable;
 import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
@@ -52,10 +51,10 @@ public final class Qcow2Creator {
     private void create(@Nullable Gate dataFile) throws BlockException {
         ByteBuffer header = header().encode();
         if (dataFile != null) {
-            setLength(dataFile, options.size());
+            FreshFile.setLength(dataFile, options.size());
         }
-        empty();
-        setLength(file, bytes(plan.total()));
+        FreshFile.empty(file, bytes(1));
+        FreshFile.setLength(file, bytes(plan.total()));
         tables();
         if (plan.data() > 0) {
             reserve(file, bytes(plan.dataStart()), bytes(plan.data()));
@@ -85,45 +84,6 @@ public final class Qcow2Creator {
                 .backing(options.backingFile(), options.backingFormat())
                 .externalDataFile(options.dataFile())
                 .build();
-    }
-
-    /// Takes what was there away, so that nobody takes the old header and new tables for an image.
-    private void empty() throws BlockException {
-        if (file.size() == 0) {
-            return;
-        }
-        if (!resized(file, 0)) {
-            file.zero(0, Math.min(file.size(), bytes(1)), WriteFlag.NONE);
-        }
-        file.flush();
-    }
-
-    /// What is preallocated may be needed to the end of its last cluster.
-    private static void setLength(Gate device, long bytes) throws BlockException {
-        int unit = Math.max(1, device.capabilities().preferredBlockSize());
-        long length = Math.ceilDiv(bytes, (long) unit) * unit;
-        if (device.size() < bytes && !resized(device, length)) {
-            throw new BlockException(
-                    Kind.NO_SPACE,
-                    "%s: the image needs %d bytes; the device has only %d and its length is fixed"
-                            .formatted(device.description(), bytes, device.size()));
-        }
-    }
-
-    /// @return false if the length is fixed
-    private static boolean resized(Gate device, long bytes) throws BlockException {
-        if (!(device.device() instanceof Resizable)) {
-            return false;
-        }
-        try {
-            device.resize(bytes);
-            return true;
-        } catch (BlockException e) {
-            if (e.kind() == Kind.UNSUPPORTED) {
-                return false;
-            }
-            throw e;
-        }
     }
 
     private void tables() throws BlockException {
