@@ -21,15 +21,15 @@ import java.util.List;
 ///     backing                     what is read where the image has nothing; default: what it says
 ///     data-file                   where an image with an external data file has its data
 ///     lazy-refcounts              on or off; default: as the image has it
-///     pass-discard-request        what becomes free is discarded in the file; default: as
-/// `discard`
-///     pass-discard-snapshot, pass-discard-other, discard-no-unref
-///                                 taken and checked, and make no difference so far
+///     pass-discard-request        what a guest discards is discarded in the file; default: as
+///                                 `discard`
+///     pass-discard-snapshot       what deleting a snapshot frees is; default: on
+///     pass-discard-other          what becomes free otherwise is; default: off
+///     discard-no-unref            what is discarded keeps its place in the file; default: off
 ///     cache-size, l2-cache-size, l2-cache-entry-size, refcount-cache-size, cache-clean-interval
 ///                                 see [Qcow2Options]
-///     load-snapshot               the disk as it was at a snapshot inside, by its id or name, or
-/// by
-///                                 load-snapshot.id and .name; read-only; ours alone
+///     load-snapshot               the disk as it was at a snapshot inside, by its id or name,
+///                                 or by load-snapshot.id and .name; read-only; ours alone
 ///     overlap-check               taken and checked; here a cluster is allocated once, or refused
 final class Qcow2Opener {
     private static final List<String> OVERLAP_CHECKS =

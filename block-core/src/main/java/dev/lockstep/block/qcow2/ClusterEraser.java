@@ -6,6 +6,7 @@ import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.L2Entry;
 import dev.lockstep.block.qcow2.table.Entry;
+import dev.lockstep.block.qcow2.table.Freed;
 import dev.lockstep.block.qcow2.table.Mapping;
 import dev.lockstep.block.qcow2.table.Mappings;
 
@@ -75,11 +76,11 @@ final class ClusterEraser {
                     at == geometry.clusterStart(at)
                             && (next == at + geometry.clusterBytes() || (toEnd && next == last));
             if (whole) {
-                set(at, before, zeroed(before, unmap));
+                set(at, before, zeroed(before, unmap), unmap ? Freed.REQUEST : Freed.OTHER);
             } else if (before.isCompressed()) {
                 writeZeroes(at, next, writer);
             } else {
-                mappings.set(at, partlyZeroed(before, at, next));
+                mappings.set(at, partlyZeroed(before, at, next), Freed.OTHER);
             }
             at = next;
         }
@@ -89,8 +90,7 @@ final class ClusterEraser {
     /// Gives whole clusters up. They read as zeroes afterwards where that can be said.
     void discard(long offset, long length) throws BlockException {
         if (image.rawData()) {
-            image.data()
-                    .zero(offset, length, image.releasesData() ? WriteFlag.UNMAP : WriteFlag.NONE);
+            image.data().zero(offset, length, image.discards() ? WriteFlag.UNMAP : WriteFlag.NONE);
             return;
         }
         for (long at = offset; at < offset + length; ) {
@@ -101,24 +101,30 @@ final class ClusterEraser {
             }
             boolean behind = image.backing().bytes() > at;
             if (!behind || hasZero) {
-                set(at, mappings.entry(at), behind ? Entry.ZERO : Entry.NONE);
+                Entry before = mappings.entry(at);
+                Entry gone = behind ? Entry.ZERO : Entry.NONE;
+                set(at, before, keepsPlace(before) ? zero(before) : gone, Freed.REQUEST);
             }
             at = geometry.clusterStart(at) + geometry.clusterBytes();
         }
     }
 
-    /// Of a cluster whose first subclusters are skipped, `at` is not the beginning.
-    private void set(long at, Entry before, Entry after) throws BlockException {
-        mappings.set(at, after);
-        if (image.releasesData() && before.isOwned() && !after.isOwned()) {
-            image.data().release(geometry.clusterStart(at), geometry.clusterBytes());
+    /// Of a cluster whose first subclusters are skipped, `at` is not the beginning. Who holds the
+    /// cluster exclusively can discard a place that it keeps: whatever crashes, zeroes are right.
+    private void set(long at, Entry before, Entry after, Freed why) throws BlockException {
+        mappings.set(at, after, why);
+        boolean kept = after.isOwned() || image.dataElsewhere();
+        if (why == Freed.REQUEST && image.discards() && before.isOwned() && kept) {
+            long place = image.dataElsewhere() ? geometry.clusterStart(at) : before.host();
+            image.data().release(place, geometry.clusterBytes());
         }
     }
 
-    /// How much from here on needs nothing done: it reads as zeroes and takes no space.
+    /// How much from here on needs nothing done: it reads as zeroes, and takes no space or is to
+    /// keep it.
     private long alreadyZero(long offset, long length) throws BlockException {
         return switch (mappings.lookup(offset, length)) {
-            case Mapping.Zero zero -> zero.allocated() ? 0 : zero.length();
+            case Mapping.Zero zero -> zero.allocated() && !image.keepsPlaces() ? 0 : zero.length();
             case Mapping.Unallocated nothing ->
                     offset >= image.backing().bytes() ? nothing.length() : 0;
             default -> 0;
@@ -129,7 +135,18 @@ final class ClusterEraser {
         if (!hasZero) {
             return Entry.NONE;
         }
-        return unmap || !before.isOwned() ? Entry.ZERO : new Entry(before.word(), L2Entry.ALL_ZERO);
+        boolean keeps = unmap ? keepsPlace(before) : before.isOwned();
+        return keeps ? zero(before) : Entry.ZERO;
+    }
+
+    /// Whether the place of what is given up stays its own (`discard-no-unref`).
+    private boolean keepsPlace(Entry before) {
+        return image.keepsPlaces() && before.isOwned();
+    }
+
+    /// The entry of a cluster that reads as zeroes and keeps its place.
+    private static Entry zero(Entry before) {
+        return new Entry(before.word(), L2Entry.ALL_ZERO);
     }
 
     private Entry partlyZeroed(Entry before, long from, long to) {

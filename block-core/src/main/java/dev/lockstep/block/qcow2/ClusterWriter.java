@@ -8,6 +8,7 @@ import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.L2Entry;
 import dev.lockstep.block.qcow2.table.Allocated;
 import dev.lockstep.block.qcow2.table.Entry;
+import dev.lockstep.block.qcow2.table.Freed;
 import dev.lockstep.block.qcow2.table.HostRange;
 import dev.lockstep.block.qcow2.table.Mapping;
 import dev.lockstep.block.qcow2.table.Mappings;
@@ -196,7 +197,7 @@ final class ClusterWriter {
     private void map(Piece piece, Filled filled) throws BlockException {
         for (long at = piece.start(); at < filled.to(); at += geometry.clusterBytes()) {
             long host = dataElsewhere ? at : piece.host(at);
-            mappings.set(at, mapped(mappings.entry(at), at, host, filled));
+            mappings.set(at, mapped(mappings.entry(at), at, host, filled), Freed.OTHER);
         }
     }
 

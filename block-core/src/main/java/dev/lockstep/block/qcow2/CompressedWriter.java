@@ -10,6 +10,7 @@ import dev.lockstep.block.qcow2.codec.CompressedClusters;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.table.Entry;
 import dev.lockstep.block.qcow2.table.Epochs.Epoch;
+import dev.lockstep.block.qcow2.table.Freed;
 import dev.lockstep.block.qcow2.table.HostRange;
 import dev.lockstep.block.qcow2.table.Tables;
 
@@ -73,7 +74,8 @@ final class CompressedWriter {
                 tables.file().before(Step.WRITE_COMPRESSED);
                 image.data().write(host, stored);
                 tables.file().before(Step.L2_UPDATE_COMPRESSED);
-                tables.mappings().set(offset, Entry.compressed(host, length, geometry));
+                tables.mappings()
+                        .set(offset, Entry.compressed(host, length, geometry), Freed.OTHER);
                 done = true;
             } finally {
                 if (!done) {

@@ -19,13 +19,15 @@ import java.nio.ByteBuffer;
 /// What an open image consists of, and reading it.
 ///
 /// @param data where clusters lie: the image's file, or its external data file
-/// @param releasesData whether what is given up in an external data file is discarded there
+/// @param discards whether what a guest gives up is discarded in the file that it lies in
+/// @param keepsPlaces whether it keeps its place there
 /// @param compressed those of its clusters that are compressed
 /// @param backing what is read where the image has nothing
 record Image(
         Tables tables,
         HostFile data,
-        boolean releasesData,
+        boolean discards,
+        boolean keepsPlaces,
         CompressedClusters compressed,
         Backing backing) {
     /// Whether clusters lie in an external data file, each where the guest sees it.

@@ -14,6 +14,7 @@ import dev.lockstep.block.qcow2.codec.ClusterCodec;
 import dev.lockstep.block.qcow2.codec.CompressedClusters;
 import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.layout.Header;
+import dev.lockstep.block.qcow2.table.Freed;
 import dev.lockstep.block.qcow2.table.Tables;
 
 import org.jspecify.annotations.Nullable;
@@ -21,6 +22,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.nio.ByteBuffer;
+import java.util.EnumSet;
+import java.util.Set;
 
 /// What an image is put together from when it is opened.
 final class Parts {
@@ -63,6 +66,12 @@ final class Parts {
             @Nullable Gate dataFile,
             Qcow2Options options)
             throws BlockException {
+        if (options.discardNoUnref() && header.version() < 3) {
+            throw new BlockException(
+                    Kind.INVALID,
+                    "%s: discard-no-unref needs an image of version 3 (compat=1.1)"
+                            .formatted(file.description()));
+        }
         if (header.has(Feature.EXTERNAL_DATA) != (dataFile != null)) {
             throw new BlockException(
                     Kind.INVALID,
@@ -95,7 +104,8 @@ final class Parts {
         return new Image(
                 tables,
                 data == null ? tables.file() : data,
-                data != null && options.passDiscardRequest(),
+                options.passDiscardRequest(),
+                options.discardNoUnref(),
                 compressed,
                 backing);
     }
@@ -125,6 +135,20 @@ final class Parts {
                 caches.l2EntryBytes(),
                 caches.refcountBytes(),
                 lazy,
-                options.passDiscardRequest());
+                discarded(options));
+    }
+
+    private static Set<Freed> discarded(Qcow2Options options) {
+        EnumSet<Freed> reasons = EnumSet.of(Freed.CUT);
+        if (options.passDiscardRequest()) {
+            reasons.add(Freed.REQUEST);
+        }
+        if (options.passDiscardSnapshot()) {
+            reasons.add(Freed.SNAPSHOT);
+        }
+        if (options.passDiscardOther()) {
+            reasons.add(Freed.OTHER);
+        }
+        return reasons;
     }
 }

@@ -10,11 +10,13 @@ import java.time.Duration;
 ///
 /// @param lazyRefcounts whether counts of references may be out of date on disk while the image is
 ///     open, which is then marked dirty
-/// @param passDiscardRequest whether what a guest discards is discarded in the image's file
-/// @param passDiscardSnapshot whether what a snapshot's deletion frees is
-/// @param passDiscardOther whether what becomes free otherwise is
+/// @param passDiscardRequest whether what a guest discards, or zeroes and does not need, is
+///     discarded in the image's file
+/// @param passDiscardSnapshot whether what deleting or applying a snapshot frees is
+/// @param passDiscardOther whether what becomes free otherwise is, such as a cluster that another
+///     took the place of; but what a shorter disk frees always is
 /// @param discardNoUnref whether what a guest discards keeps its place in the file, and only reads
-///     as zeroes
+///     as zeroes, so that the file does not become fragmented; not in version 2
 /// @param cacheBytes what all caches may hold
 /// @param l2CacheBytes what the cache of L2 tables may hold
 /// @param l2CacheEntryBytes how much of an L2 table is cached at once

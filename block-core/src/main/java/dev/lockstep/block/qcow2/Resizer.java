@@ -8,6 +8,7 @@ import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
 import dev.lockstep.block.qcow2.layout.L2Entry;
 import dev.lockstep.block.qcow2.table.Entry;
+import dev.lockstep.block.qcow2.table.Freed;
 import dev.lockstep.block.qcow2.table.HostRange;
 import dev.lockstep.block.qcow2.table.Mapping;
 import dev.lockstep.block.qcow2.table.Tables;
@@ -81,7 +82,7 @@ final class Resizer {
         tables.mappings().restart(l1);
         tables.guard();
         long old = Math.max(1, geometry.clusters((long) before.l1Entries() * Long.BYTES));
-        tables.refcounts().release(new HostRange(geometry.cluster(before.l1Offset()), old));
+        tables.free(new HostRange(geometry.cluster(before.l1Offset()), old), Freed.OTHER);
     }
 
     /// Gives everything up that lies beyond a length.
@@ -94,7 +95,7 @@ final class Resizer {
                 continue;
             }
             tables.beforeChange();
-            tables.mappings().set(at, Entry.NONE);
+            tables.mappings().set(at, Entry.NONE, Freed.CUT);
             at = geometry.clusterStart(at) + geometry.clusterBytes();
         }
         settle();
@@ -112,7 +113,7 @@ final class Resizer {
         for (long word : gone) {
             if (L2Entry.offset(word) != 0) {
                 long cluster = geometry.cluster(L2Entry.offset(word));
-                tables.refcounts().release(new HostRange(cluster, 1));
+                tables.free(new HostRange(cluster, 1), Freed.CUT);
             }
         }
     }

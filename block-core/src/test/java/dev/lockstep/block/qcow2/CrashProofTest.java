@@ -210,7 +210,12 @@ class CrashProofTest {
                         ? disk.beside(Files.readAllBytes(Recipe.dataFile(image)))
                         : null;
         Told told;
-        Qcow2Options options = random.nextBoolean() ? OpenImage.TIGHT : OpenImage.ROOMY;
+        Qcow2Options options =
+                switch (random.nextInt(scene.recipe.old() ? 2 : 3)) {
+                    case 0 -> OpenImage.TIGHT;
+                    case 1 -> OpenImage.ROOMY;
+                    default -> OpenImage.KEEPING;
+                };
         try (OpenImage opened =
                 OpenImage.open(
                         scene.recipe,

@@ -16,10 +16,13 @@ import java.util.List;
 /// An image that is open with everything that it is made of. Closing it closes all of that.
 final class OpenImage implements AutoCloseable {
     /// Nothing has to leave the caches, and discards reach the file.
-    static final Qcow2Options ROOMY = caches(Qcow2Options.UNSAID, Qcow2Options.UNSAID);
+    static final Qcow2Options ROOMY = options(Qcow2Options.UNSAID, Qcow2Options.UNSAID, false);
 
     /// The caches are as small as they can be.
-    static final Qcow2Options TIGHT = caches(0, 512);
+    static final Qcow2Options TIGHT = options(0, 512, false);
+
+    /// What is discarded keeps its place; not in version 2.
+    static final Qcow2Options KEEPING = options(0, 512, true);
 
     /// The image first.
     private final List<BlockDevice> devices = new ArrayList<>();
@@ -30,14 +33,14 @@ final class OpenImage implements AutoCloseable {
         this.options = options;
     }
 
-    private static Qcow2Options caches(long bytes, long entryBytes) {
+    private static Qcow2Options options(long bytes, long entryBytes, boolean noUnref) {
         Qcow2Options usual = Qcow2Options.DEFAULTS;
         return new Qcow2Options(
                 usual.lazyRefcounts(),
                 true,
                 usual.passDiscardSnapshot(),
-                usual.passDiscardOther(),
-                usual.discardNoUnref(),
+                true,
+                noUnref,
                 Qcow2Options.UNSAID,
                 bytes,
                 entryBytes,

@@ -4,12 +4,16 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.format.HostFile;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.L2Entry;
+import dev.lockstep.block.qcow2.table.Freed;
 import dev.lockstep.block.qcow2.table.HostRange;
 import dev.lockstep.block.qcow2.table.Tables;
 
 /// The clusters that an L1 table reaches: L2 tables and what they point to. Nothing of them is
 /// changed in memory and not in the file.
 final class ClusterTree {
+    /// The refcounts of so many are in few blocks.
+    private static final int COLLECTED_MAX = 4096;
+
     private final Tables tables;
     private final Geometry geometry;
     private final HostFile file;
@@ -19,6 +23,11 @@ final class ClusterTree {
     private long changed;
 
     private long limit;
+
+    /// Clusters in a row that a reference is to be taken from.
+    private long first;
+
+    private long collected;
 
     ClusterTree(Tables tables, long[] l1) {
         this.tables = tables;
@@ -91,6 +100,7 @@ final class ClusterTree {
                 addEntry(words[at], change);
             }
         }
+        freeCollected();
     }
 
     private void addEntry(long word, long change) throws BlockException {
@@ -109,11 +119,37 @@ final class ClusterTree {
 
     private void add(long cluster, long count, long change) throws BlockException {
         for (long at = cluster; at < cluster + count && changed < limit; at++) {
-            if (tables.refcounts().isFull()) {
-                tables.commit();
+            if (change < 0) {
+                collect(at);
+            } else {
+                commitIfFull();
+                tables.refcounts().add(new HostRange(at, 1), change);
             }
-            tables.refcounts().add(new HostRange(at, 1), change);
             changed++;
+        }
+    }
+
+    /// Takes references away from neighbours together, so that they are discarded together.
+    private void collect(long cluster) throws BlockException {
+        if (collected > 0 && (cluster != first + collected || collected == COLLECTED_MAX)) {
+            freeCollected();
+        }
+        first = collected == 0 ? cluster : first;
+        collected++;
+    }
+
+    private void freeCollected() throws BlockException {
+        if (collected > 0) {
+            commitIfFull();
+            HostRange range = new HostRange(first, collected);
+            collected = 0;
+            tables.free(range, Freed.SNAPSHOT);
+        }
+    }
+
+    private void commitIfFull() throws BlockException {
+        if (tables.refcounts().isFull()) {
+            tables.commit();
         }
     }
 

@@ -8,6 +8,7 @@ import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
 import dev.lockstep.block.qcow2.layout.L2Entry;
 import dev.lockstep.block.qcow2.layout.SnapshotEntry;
+import dev.lockstep.block.qcow2.table.Freed;
 import dev.lockstep.block.qcow2.table.HostRange;
 import dev.lockstep.block.qcow2.table.ImageHeader;
 import dev.lockstep.block.qcow2.table.Tables;
@@ -229,7 +230,7 @@ public final class Snapshots {
 
     private void release(@Nullable HostRange range) throws BlockException {
         if (range != null) {
-            tables.refcounts().release(range);
+            tables.free(range, Freed.SNAPSHOT);
         }
     }
 

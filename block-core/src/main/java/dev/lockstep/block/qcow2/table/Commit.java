@@ -38,7 +38,7 @@ final class Commit {
     private final MetadataPlaces places;
     private final Epochs epochs;
     private final @Nullable HostFile dataFile;
-    private final boolean releaseSpace;
+    private final FreeSpace space;
     private long began;
     private long ended;
     private @Nullable BlockException failure;
@@ -50,10 +50,9 @@ final class Commit {
     /// The entries of the L1 table that are newer in memory. Only the running commit touches it.
     private final BitSet unwrittenL1 = new BitSet();
 
-    private record Gone(List<HostRange> ranges, Epoch epoch) {}
+    private record Gone(List<Unmapped> ranges, Epoch epoch) {}
 
     /// @param dataFile the external data file, if there is one
-    /// @param releaseSpace clusters that become free are discarded in the file
     Commit(
             Geometry geometry,
             HostFile file,
@@ -63,7 +62,7 @@ final class Commit {
             MetadataPlaces places,
             Epochs epochs,
             @Nullable HostFile dataFile,
-            boolean releaseSpace) {
+            FreeSpace space) {
         this.geometry = geometry;
         this.file = file;
         this.header = header;
@@ -72,7 +71,7 @@ final class Commit {
         this.places = places;
         this.epochs = epochs;
         this.dataFile = dataFile;
-        this.releaseSpace = releaseSpace;
+        this.space = space;
     }
 
     /// Returns when everything that was changed before is on stable storage.
@@ -171,28 +170,9 @@ final class Commit {
                 index++;
                 continue;
             }
-            for (HostRange range : gone.remove(index).ranges()) {
-                if (releaseSpace) {
-                    discard(range);
-                }
-                refcounts.release(range);
+            for (Unmapped each : gone.remove(index).ranges()) {
+                space.free(each.range(), each.why());
             }
-        }
-    }
-
-    /// Releases the space of clusters that are about to be free.
-    private void discard(HostRange range) throws BlockException {
-        for (long cluster = range.cluster(); cluster < range.end(); ) {
-            long first = cluster;
-            while (cluster < range.end() && refcounts.isLeaving(cluster)) {
-                cluster++;
-            }
-            long start = first << geometry.clusterBits();
-            long end = Math.min(cluster << geometry.clusterBits(), file.size());
-            if (start < end) {
-                file.release(start, end - start);
-            }
-            cluster++;
         }
     }
 
@@ -261,7 +241,12 @@ final class Commit {
         header.update(h -> h.withRefcountTable(changes.tableOffset(), clusters));
         file.sync();
         places.fixed(header.tables());
-        gone.add(new Gone(changes.oldTables(), epochs.next()));
+        gone.add(
+                new Gone(
+                        changes.oldTables().stream()
+                                .map(range -> new Unmapped(range, Freed.OTHER))
+                                .toList(),
+                        epochs.next()));
     }
 
     private void writeTables(DirtyTables changes, Map<Integer, Long> places) throws BlockException {

@@ -9,7 +9,7 @@ import java.util.List;
 ///
 /// @param tables the L2 tables with changes
 /// @param unmapped what was referred to and is not any more
-record DirtyTables(List<Table> tables, List<HostRange> unmapped) {
+record DirtyTables(List<Table> tables, List<Unmapped> unmapped) {
     /// An L2 table with changes.
     ///
     /// @param index its entry in the L1 table

@@ -43,7 +43,7 @@ public final class Mappings {
     private final int slicesMax;
     private final ConcurrentHashMap<Long, Slice> slices = new ConcurrentHashMap<>();
     private final ArrayDeque<Slice> clock = new ArrayDeque<>();
-    private List<HostRange> unmapped = new ArrayList<>();
+    private List<Unmapped> unmapped = new ArrayList<>();
     private int dirtySlices;
 
     /// Whether `dirtySlices` is too many; read without the lock.
@@ -107,13 +107,15 @@ public final class Mappings {
 
     /// Sets the entry of the cluster that a byte is in. What the entry referred to before, if it is
     /// something else, is given back once that is safe.
-    public void set(long offset, Entry entry) throws BlockException {
+    ///
+    /// @param why it is given back
+    public void set(long offset, Entry entry, Freed why) throws BlockException {
         while (true) {
             Slice slice = slice(offset);
             lock.lock();
             try {
                 if (slices.get(slice.number()) == slice) {
-                    replace(slice, offset, entry);
+                    replace(slice, offset, entry, why);
                     return;
                 }
             } finally {
@@ -149,7 +151,7 @@ public final class Mappings {
             byTable.forEach(
                     (index, parts) ->
                             tables.add(new DirtyTables.Table(index, l1.get(index), parts)));
-            List<HostRange> gone = unmapped;
+            List<Unmapped> gone = unmapped;
             unmapped = new ArrayList<>();
             return new DirtyTables(tables, gone);
         } finally {
@@ -192,7 +194,7 @@ public final class Mappings {
             l1.set(table.index(), host | L2Entry.COPIED);
             places.add(geometry.cluster(host));
             if (table.host() != 0) {
-                unmapped.add(new HostRange(geometry.cluster(table.host()), 1));
+                unmap(new HostRange(geometry.cluster(table.host()), 1), Freed.OTHER);
             }
         } finally {
             lock.unlock();
@@ -227,7 +229,7 @@ public final class Mappings {
         }
     }
 
-    private void replace(Slice slice, long offset, Entry entry) {
+    private void replace(Slice slice, long offset, Entry entry, Freed why) {
         int at = wordIndex(offset);
         HostRange gone = entries.unmapped(entries.get(slice, at), entry);
         entries.put(slice, at, entry);
@@ -237,7 +239,7 @@ public final class Mappings {
             l1.set(index, PENDING);
         }
         if (gone != null) {
-            unmap(gone);
+            unmap(gone, why);
         }
     }
 
@@ -249,14 +251,14 @@ public final class Mappings {
         }
     }
 
-    private void unmap(HostRange range) {
-        HostRange last = unmapped.isEmpty() ? null : unmapped.getLast();
-        if (last != null && last.end() == range.cluster()) {
-            unmapped.set(
-                    unmapped.size() - 1,
-                    new HostRange(last.cluster(), last.count() + range.count()));
+    private void unmap(HostRange range, Freed why) {
+        Unmapped last = unmapped.isEmpty() ? null : unmapped.getLast();
+        if (last != null && last.why() == why && last.range().end() == range.cluster()) {
+            HostRange both =
+                    new HostRange(last.range().cluster(), last.range().count() + range.count());
+            unmapped.set(unmapped.size() - 1, new Unmapped(both, why));
         } else {
-            unmapped.add(range);
+            unmapped.add(new Unmapped(range, why));
         }
     }
 

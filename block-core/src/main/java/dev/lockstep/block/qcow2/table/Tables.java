@@ -8,6 +8,8 @@ import dev.lockstep.block.qcow2.layout.Header;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.Set;
+
 /// All metadata of an open image. A request [#enter]s, looks up, reads or writes, changes mappings,
 /// and leaves; a flush is a [#commit].
 public final class Tables {
@@ -19,6 +21,7 @@ public final class Tables {
     private final Mappings mappings;
     private final MetadataPlaces places = new MetadataPlaces();
     private final Epochs epochs = new Epochs();
+    private final FreeSpace space;
     private final Commit commit;
     private final long bytesAtOpen;
 
@@ -28,13 +31,13 @@ public final class Tables {
     /// @param l2SliceBytes how much of one is read at once
     /// @param refcountCacheBytes how much of the refcount blocks is kept in memory
     /// @param lazyRefcounts refcounts are written when the image is closed, under the dirty bit
-    /// @param releaseSpace clusters that become free are discarded in the file
+    /// @param discarded why clusters become free that are discarded in the file
     public record Settings(
             long l2CacheBytes,
             int l2SliceBytes,
             long refcountCacheBytes,
             boolean lazyRefcounts,
-            boolean releaseSpace) {}
+            Set<Freed> discarded) {}
 
     /// Reads the tables of the image, whose header is known and found right.
     ///
@@ -70,6 +73,7 @@ public final class Tables {
                         file.readTable("L1 table", l1Offset, l1Entries),
                         settings.l2CacheBytes(),
                         settings.l2SliceBytes());
+        space = new FreeSpace(file, geometry, refcounts, settings.discarded());
         commit =
                 new Commit(
                         geometry,
@@ -80,7 +84,7 @@ public final class Tables {
                         places,
                         epochs,
                         dataFile,
-                        settings.releaseSpace());
+                        space);
         guard();
     }
 
@@ -156,6 +160,12 @@ public final class Tables {
     public long allocate(long clusters) throws BlockException {
         header.beforeChanges();
         return refcounts.allocateTable(clusters).cluster() << geometry.clusterBits();
+    }
+
+    /// Takes a reference from each cluster. Nobody can reach them through that any more, nor after
+    /// a crash; and no request is in flight that began when somebody could.
+    public void free(HostRange range, Freed why) throws BlockException {
+        space.free(range, why);
     }
 
     /// Writes everything, also what lazy refcounts leave for later, and takes the dirty mark away.
