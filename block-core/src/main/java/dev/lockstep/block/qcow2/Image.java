@@ -4,11 +4,7 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.Zeroes;
 import dev.lockstep.block.format.Backing;
 import dev.lockstep.block.format.HostFile;
-<<<<<<< HEAD
-import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.graph.Step;
-=======
->>>>>>> d550951 (QED images: read, written, created, checked and repaired)
 import dev.lockstep.block.qcow2.codec.CompressedClusters;
 import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.table.Mapping;
@@ -54,17 +50,11 @@ record Image(
                     data.read(at.host(), target);
                 }
                 case Mapping.Zero _ -> Zeroes.put(target);
-<<<<<<< HEAD
                 case Mapping.Unallocated _ -> readBacking(offset, target);
                 case Mapping.Compressed at -> {
                     tables.file().before(Step.READ_COMPRESSED);
                     compressed.read(at.host(), at.hostBytes(), inCluster(offset), target);
                 }
-=======
-                case Mapping.Unallocated _ -> backing.read(offset, target);
-                case Mapping.Compressed at ->
-                        compressed.read(at.host(), at.hostBytes(), inCluster(offset), target);
->>>>>>> d550951 (QED images: read, written, created, checked and repaired)
             }
             target.limit(end);
             offset += count;
@@ -115,33 +105,13 @@ record Image(
         return true;
     }
 
-<<<<<<< HEAD
-    /// Up to where there is something behind what is not allocated.
-    long backingBytes() {
-        return backing == null ? 0 : backing.size();
-    }
-
     private void readBacking(long offset, ByteBuffer target) throws BlockException {
-        int end = target.limit();
-        long there = backingBytes() - offset;
-        if (backing != null && there > 0) {
+        if (offset < backing.bytes()) {
             tables.file().before(Step.READ_BACKING_AIO);
-            target.limit((int) Math.min(end, target.position() + there));
-            backing.read(offset, target);
-            target.limit(end);
         }
-        Zeroes.put(target);
+        backing.read(offset, target);
     }
 
-    private boolean readBackingNow(long offset, ByteBuffer target) throws BlockException {
-        if (backing == null || offset >= backing.size()) {
-            return putZeroes(target);
-        }
-        return offset <= backing.size() - target.remaining() && backing.readNow(offset, target);
-    }
-
-=======
->>>>>>> d550951 (QED images: read, written, created, checked and repaired)
     private int inCluster(long offset) {
         return (int) offset & (tables.geometry().clusterBytes() - 1);
     }

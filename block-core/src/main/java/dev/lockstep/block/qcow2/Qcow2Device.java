@@ -42,15 +42,8 @@ import java.util.concurrent.atomic.AtomicBoolean;
 ///
 /// A flush makes data and metadata durable. Closing writes the metadata too, so that an image which
 /// was closed has no leaks, but only a flush before makes that durable.
-<<<<<<< HEAD
 public final class Qcow2Device
         implements BlockDevice, Resizable, CompressedTarget, Located, Placing {
-    /// After this many extents the answer stops short.
-    private static final int EXTENTS_MAX = 1024;
-
-=======
-public final class Qcow2Device implements BlockDevice, Resizable, CompressedTarget, Located {
->>>>>>> d550951 (QED images: read, written, created, checked and repaired)
     /// How many clusters one step of a long zero or discard locks and changes, so that others get
     /// their turn: some 128 slices of 4 KiB.
     private static final long STEP_CLUSTERS = 1 << 16;
