@@ -20,7 +20,7 @@ import java.util.Random;
 record Shape(int clusterSize, int tableSize, int size, int backingBytes) {
     static Shape random(Random random) {
         int clusterSize = 4096 << (random.nextInt(8) == 0 ? 8 : random.nextInt(5));
-        int tableSize = 2 << random.nextInt(4);
+        int tableSize = clusterSize > 65536 ? 2 : 2 << random.nextInt(4);
         int most = Math.min(8 << 20, (3 + random.nextInt(200)) * clusterSize);
         int size = most - 512 * random.nextInt(3);
         int backing =
