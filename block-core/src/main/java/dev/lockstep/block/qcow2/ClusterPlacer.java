@@ -6,6 +6,7 @@ import dev.lockstep.block.RangeLock.Hold;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.L2Entry;
 import dev.lockstep.block.qcow2.table.Allocated;
+import dev.lockstep.block.qcow2.table.Freed;
 import dev.lockstep.block.qcow2.table.Entry;
 import dev.lockstep.block.qcow2.table.Epochs.Epoch;
 import dev.lockstep.block.qcow2.table.Mappings;
@@ -53,7 +54,7 @@ final class ClusterPlacer {
                 }
                 long host = found.range().cluster() << geometry.clusterBits();
                 for (long done = 0; done < found.range().count(); done++) {
-                    mappings.set(at, placed(mappings.entry(at), host));
+                    mappings.set(at, placed(mappings.entry(at), host), Freed.OTHER);
                     at += geometry.clusterBytes();
                     host += geometry.clusterBytes();
                 }
