@@ -144,6 +144,12 @@ public final class ClusterBitmap {
         return size;
     }
 
+    /// The 64 bits from `from` on, a multiple of 64, the first of them lowest; those after the last
+    /// are clear.
+    public long word64(long from) {
+        return from < size ? word(from) : 0;
+    }
+
     private AtomicReferenceArray<long @Nullable []> emptyTable() {
         return new AtomicReferenceArray<>((int) ((size + PIECE_BITS - 1) >> PIECE_BITS_LOG2));
     }

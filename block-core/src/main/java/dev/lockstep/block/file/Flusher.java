@@ -16,7 +16,7 @@ import java.util.concurrent.locks.ReentrantLock;
 ///
 /// The kernel reports a failed write-back once, and drops the dirty pages or marks them clean; the
 /// next `fdatasync` succeeds without the data being there. Hence a failure is for good.
-final class Flusher {
+public final class Flusher {
     /// Guards: all fields. Condition: `ended` wakes flushes when a sync ended.
     private final ReentrantLock lock = new ReentrantLock();
 
@@ -26,12 +26,17 @@ final class Flusher {
     private long finished;
     private @Nullable BlockException failure;
 
+    /// Shares `sync`.
+    ///
     /// @param sync throws if not all of what was written before it is on stable storage
-    Flusher(IoCall<@Nullable Void> sync) {
+    public Flusher(IoCall<@Nullable Void> sync) {
         this.sync = sync;
     }
 
-    void flush() throws BlockException {
+    /// Returns when a sync that began after this call has ended.
+    ///
+    /// @throws BlockException if it, or any before it, failed
+    public void flush() throws BlockException {
         lock.lock();
         try {
             long awaited = started + 1;

@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
 ///
 /// @param <T> what it returns
 @FunctionalInterface
-interface IoCall<T extends @Nullable Object> {
+public interface IoCall<T extends @Nullable Object> {
     /// Makes the call.
     T run() throws BlockException;
 }

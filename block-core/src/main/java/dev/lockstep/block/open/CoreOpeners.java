@@ -41,6 +41,7 @@ final class CoreOpeners {
                 Map.entry("null-co", CoreOpeners::nothing),
                 Map.entry("null-aio", CoreOpeners::nothing),
                 Map.entry("memory", CoreOpeners::memory),
+                Map.entry("overlay", OverlayOpener::read),
                 Map.entry("compress", CoreOpeners::compress),
                 Map.entry("copy-on-read", CoreOpeners::copyOnRead),
                 Map.entry("quorum", CoreOpeners::quorum),

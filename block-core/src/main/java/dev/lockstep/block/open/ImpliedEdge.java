@@ -15,17 +15,26 @@ public final class ImpliedEdge {
         /// The image that is read where the parent has nothing. Its format is guessed if the parent
         /// does not tell it; it is never written to. A relative name is one in the folder of the
         /// parent's file.
-        BACKING("backing", "backing file"),
+        BACKING("backing", "backing file", true),
         /// Where the parent keeps its guest's data: bytes without a format. A relative name is one
         /// in the current folder, as with QEMU.
-        DATA("data-file", "data file");
+        DATA("data-file", "data file", false),
+        /// The same, but a relative name is one in the folder of the parent's file.
+        DATA_BESIDE("data-file", "data file", true);
 
         private final String key;
         private final String title;
+        private final boolean beside;
 
-        Role(String key, String title) {
+        Role(String key, String title, boolean beside) {
             this.key = key;
             this.title = title;
+            this.beside = beside;
+        }
+
+        /// Whether what it leads to has no format.
+        boolean isData() {
+            return this != BACKING;
         }
 
         String key() {
@@ -103,7 +112,7 @@ public final class ImpliedEdge {
     }
 
     private String fullName(String name) throws BlockException {
-        if (role == Role.DATA || ImageName.isAbsolute(name)) {
+        if (!role.beside || ImageName.isAbsolute(name)) {
             return name;
         }
         if (parentFile.isEmpty()) {

@@ -76,6 +76,11 @@ public final class NodeOptions extends OptionReader {
         return implied(Role.DATA, common.inheritable().forChild());
     }
 
+    /// The same for a device whose names are relative to the folder that it is in itself.
+    public ImpliedEdge dataFileBeside() throws BlockException {
+        return implied(Role.DATA_BESIDE, common.inheritable().forChild());
+    }
+
     private ImpliedEdge implied(Role role, Inherited inherited) throws BlockException {
         Option value = take(role.key());
         ImpliedEdge.Choice choice =

@@ -161,7 +161,7 @@ public final class Registry {
             if (tree.find("driver") != null) {
                 return tree;
             }
-            String known = role == Role.DATA ? "raw" : format;
+            String known = role.isData() ? "raw" : format;
             return known.isEmpty() ? tree : ImageName.withFormat(tree, known);
         }
 

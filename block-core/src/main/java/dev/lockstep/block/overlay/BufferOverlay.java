@@ -6,10 +6,13 @@ import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Capabilities;
 import dev.lockstep.block.Capabilities.Support;
 import dev.lockstep.block.CopyBuffers;
+import dev.lockstep.block.Emptiable;
 import dev.lockstep.block.Extent;
 import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.Zeroes;
 import dev.lockstep.block.bitmap.ClusterBitmap;
+import dev.lockstep.block.file.Flusher;
 import dev.lockstep.block.graph.Gate;
 
 import org.jspecify.annotations.Nullable;
@@ -18,10 +21,11 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /// A disk that holds some clusters itself and reads the others from its backing device. See the
 /// package's description for its locks.
-public final class BufferOverlay implements BlockDevice {
+public final class BufferOverlay implements BlockDevice, Emptiable {
     /// After this many extents the answer stops short.
     private static final int EXTENTS_MAX = 1024;
 
@@ -30,12 +34,35 @@ public final class BufferOverlay implements BlockDevice {
     private final int clusterBytes;
     private final int clusterBits;
     private final Gate backing;
+    private final ClusterStore place;
     private final Gate store;
     private final ByteBudget budget;
     private final ClusterBitmap held;
     private final RangeLock locks;
+    private final Flusher flusher;
+    private final AtomicBoolean closed = new AtomicBoolean();
 
-    /// An overlay that holds nothing yet.
+    private BufferOverlay(String name, Gate backing, ClusterStore place, ByteBudget budget) {
+        this.name = name;
+        this.size = place.size();
+        this.clusterBytes = place.clusterBytes();
+        this.clusterBits = Integer.numberOfTrailingZeros(clusterBytes);
+        this.backing = backing;
+        this.place = place;
+        this.store = place.data();
+        this.budget = budget;
+        this.held = place.held();
+        this.locks = new RangeLock(clusterBytes);
+        this.flusher =
+                new Flusher(
+                        () -> {
+                            place.sync(backing);
+                            return null;
+                        });
+        budget.charge(heldBytes());
+    }
+
+    /// An overlay that holds nothing yet, and nothing any more once its process has ended.
     ///
     /// @param name for people: `hidden buffer of vm1`
     /// @param backing what is read where nothing is held; never written to
@@ -53,15 +80,17 @@ public final class BufferOverlay implements BlockDevice {
                     "%s: a store of %d bytes for a disk of %d"
                             .formatted(name, store.size(), backing.size()));
         }
-        this.name = name;
-        this.size = backing.size();
-        this.clusterBytes = clusterBytes;
-        this.clusterBits = Integer.numberOfTrailingZeros(clusterBytes);
-        this.backing = backing;
-        this.store = new Gate(store);
-        this.budget = budget;
-        this.held = new ClusterBitmap((size + clusterBytes - 1) >> clusterBits);
-        this.locks = new RangeLock(clusterBytes);
+        this(name, backing, new VolatileStore(store, clusterBytes), budget);
+    }
+
+    /// An overlay over what a store holds, durably.
+    ///
+    /// @param backing what is read where nothing is held; never written to. Where it is shorter
+    ///     than the overlay, zeroes are read
+    /// @param budget what held clusters are charged to
+    public static BufferOverlay open(
+            String name, Gate backing, DurableStore store, ByteBudget budget) {
+        return new BufferOverlay(name, backing, store, budget);
     }
 
     @Override
@@ -78,8 +107,8 @@ public final class BufferOverlay implements BlockDevice {
     public Capabilities capabilities() {
         Capabilities below = store.capabilities();
         return new Capabilities(
-                false,
-                below.fua(),
+                place.readOnly(),
+                place instanceof DurableStore ? Support.EMULATED : below.fua(),
                 Support.NATIVE,
                 below.discard(),
                 1,
@@ -114,42 +143,57 @@ public final class BufferOverlay implements BlockDevice {
         return end > start ? Extent.of(start, end - start, Extent.Kind.DATA) : nextHeld(end);
     }
 
+    /// Whether every byte of the range is preserved, see [#preserve].
+    public boolean preserved(long offset, long length) {
+        return place.kept().allSet(cluster(offset), clusterAfter(offset + length));
+    }
+
     /// Makes sure that every cluster which the range touches is held, by copying what the backing
-    /// device has. On return, changing the backing device in that range changes nothing here, not
-    /// even for a read that began before.
+    /// device has; durably, if this overlay is. On return, changing the backing device in that
+    /// range changes nothing here, not even for a read that began before, nor after a power cut.
+    /// Those who wait for that share a sync.
     ///
     /// @throws BlockException if a cluster could not be copied, or there is no room
     public void preserve(long offset, long length) throws BlockException {
-        if (holds(offset, length)) {
+        if (preserved(offset, length)) {
             return;
         }
         long start = clusterStart(offset);
         long end = clusterEnd(offset + length);
         try (var _ = locks.exclusive(start, end - start)) {
-            long charge = charge("copy", start, end);
-            try {
-                for (long at = start; at < end; ) {
-                    long missing = endOfRun(at, end, true);
-                    at = Math.min(endOfRun(missing, end, false), missing + CopyBuffers.BYTES);
-                    if (missing < at) {
-                        copyUp(missing, at);
-                        charge -= held.set(cluster(missing), clusterAfter(at)) << clusterBits;
-                    }
+            copyUpMissing(start, end);
+        }
+        if (place instanceof DurableStore) {
+            flusher.flush();
+            place.kept().set(cluster(start), clusterAfter(end));
+        }
+    }
+
+    private void copyUpMissing(long start, long end) throws BlockException {
+        long charge = charge("copy", start, end);
+        try {
+            for (long at = start; at < end; ) {
+                long missing = endOfRun(at, end, true);
+                at = Math.min(endOfRun(missing, end, false), missing + CopyBuffers.BYTES);
+                if (missing < at) {
+                    copyUp(missing, at);
+                    charge -= place.hold(cluster(missing), clusterAfter(at)) << clusterBits;
                 }
-            } finally {
-                budget.release(charge);
             }
+        } finally {
+            budget.release(charge);
         }
     }
 
     /// Holds no longer the clusters that lie wholly in the range: the backing device shows there.
-    /// This touches only the map; the store's space comes back when this overlay is closed.
+    /// What is to show is on the backing device by now. This touches only the map in memory, which
+    /// a flush makes durable; space in the store comes back with [#trim] or when it is closed.
     public void drop(long offset, long length) {
         long end = offset + length;
         long first = clusterAfter(offset);
         long after = end == size ? held.size() : cluster(end);
         if (first < after) {
-            budget.release(held.clear(first, after) << clusterBits);
+            budget.release(place.drop(first, after) << clusterBits);
         }
     }
 
@@ -166,7 +210,11 @@ public final class BufferOverlay implements BlockDevice {
                 boolean here = held.get(cluster(at));
                 long runEnd = endOfRun(at, end, here);
                 target.limit(target.position() + (int) (runEnd - at));
-                (here ? store : backing).read(at, target);
+                if (here) {
+                    store.read(at, target);
+                } else {
+                    readBacking(at, target);
+                }
                 at = runEnd;
             }
         } finally {
@@ -195,10 +243,11 @@ public final class BufferOverlay implements BlockDevice {
         }
     }
 
-    /// Makes the store durable. The map is in memory, so that this says nothing about a restart.
+    /// Makes durable what was written, and which clusters are held; of a volatile overlay nothing
+    /// survives a restart whatever is flushed. Flushes that wait share a sync.
     @Override
     public void flush() throws BlockException {
-        store.flush();
+        flusher.flush();
     }
 
     @Override
@@ -227,6 +276,7 @@ public final class BufferOverlay implements BlockDevice {
         try (RangeLock.Hold hold = locks.tryShared(offset, length)) {
             return hold != null
                     && held.noneSet(cluster(offset), clusterAfter(offset + length))
+                    && offset + length <= backing.size()
                     && backing.readNow(offset, target);
         }
     }
@@ -256,12 +306,41 @@ public final class BufferOverlay implements BlockDevice {
         }
     }
 
-    /// Gives back everything at once, however much is held.
+    @Override
+    public void empty() throws BlockException {
+        long bytes = heldBytes();
+        place.empty();
+        budget.release(bytes);
+    }
+
+    /// Gives back the store's space of what is not held. No request is in flight.
+    public void trim() throws BlockException {
+        for (long at = 0; at < size; ) {
+            long run = endOfRun(at, size, false);
+            if (run > at) {
+                store.discard(at, run - at);
+            }
+            at = endOfRun(run, size, true);
+        }
+    }
+
+    /// Gives back everything at once, however much is held; a durable overlay's files keep it.
     @Override
     public void close() throws BlockException {
-        budget.release(heldBytes());
-        held.clear();
-        store.device().close();
+        if (!closed.getAndSet(true)) {
+            budget.release(heldBytes());
+            place.close();
+        }
+    }
+
+    /// Reads what the backing device has, and zeroes beyond its end.
+    private void readBacking(long offset, ByteBuffer target) throws BlockException {
+        int limit = target.limit();
+        long there = Math.clamp(backing.size() - offset, 0, target.remaining());
+        if (there > 0) {
+            backing.read(offset, target.limit(target.position() + (int) there));
+        }
+        Zeroes.put(target.limit(limit));
     }
 
     private List<Extent> heldExtents(long start, long end) throws BlockException {
@@ -271,7 +350,10 @@ public final class BufferOverlay implements BlockDevice {
     }
 
     private List<Extent> backingExtents(long start, long end) throws BlockException {
-        return backing.extents(start, end - start).stream()
+        if (start >= backing.size()) {
+            return List.of(new Extent(start, end - start, Extent.Kind.HOLE, 0));
+        }
+        return backing.extents(start, Math.min(end, backing.size()) - start).stream()
                 .map(e -> new Extent(e.offset(), e.length(), e.kind(), below(e.depth())))
                 .toList();
     }
@@ -321,7 +403,7 @@ public final class BufferOverlay implements BlockDevice {
         ByteBuffer buffer = CopyBuffers.take();
         try {
             buffer.limit((int) (end - start));
-            backing.read(start, buffer);
+            readBacking(start, buffer);
             store.write(start, buffer.flip(), WriteFlag.NONE);
         } finally {
             CopyBuffers.giveBack(buffer);
@@ -346,7 +428,7 @@ public final class BufferOverlay implements BlockDevice {
 
     /// Ends what [#charge] began: the clusters are held now, or the room is given back.
     private void settle(long start, long end, long charge, boolean done) {
-        long added = done ? held.set(cluster(start), clusterAfter(end)) << clusterBits : 0;
+        long added = done ? place.hold(cluster(start), clusterAfter(end)) << clusterBits : 0;
         budget.release(charge - added);
     }
 

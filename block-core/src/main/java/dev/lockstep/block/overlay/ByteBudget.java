@@ -50,6 +50,11 @@ public final class ByteBudget {
         return false;
     }
 
+    /// Takes what is held already, even if it is more than is left.
+    void charge(long bytes) {
+        used.addAndGet(bytes);
+    }
+
     void release(long bytes) {
         used.addAndGet(-bytes);
     }

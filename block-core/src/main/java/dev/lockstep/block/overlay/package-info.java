@@ -11,7 +11,22 @@
 /// **The map is a bitmap in memory**; it has a bit for every cluster that the store holds. A bit is
 /// set only by a thread that holds the cluster exclusively, and only after the whole cluster is in
 /// the store. Dropping clears it and touches nothing else; the bytes stay in the store unseen until
-/// it is closed, so that dropping cannot fail and is cheap enough for a guest's write path.
+/// it is closed or trimmed, so that dropping cannot fail and is cheap enough for a guest's write
+/// path.
+///
+/// **Volatile or durable.** A *volatile* store is gone with its process, and its map is that bitmap
+/// alone. A [dev.lockstep.block.overlay.DurableStore] is a sparse data file and a map file
+/// (`docs/overlay-format.md`); the overlay above either is the same. It is also an image format by
+/// itself, for disks whose own format has no copy-on-write. Its rules:
+///
+/// - The bits in memory run ahead of those in the map file. A sync writes the sectors of the map
+///   that changed: it takes a copy of them, makes the data durable, writes the copy, and makes that
+///   durable. So a sector never claims a cluster whose data a power cut could take away.
+/// - A sector that no longer claims a dropped cluster is written only after the backing device is
+///   flushed, for that is where the guest's bytes are by then.
+/// - Flushes that wait share one sync; so do those who preserve.
+/// - A sector carries the generation of the map, so that one write of the header voids all of them:
+///   however much is held, an overlay is emptied at once.
 ///
 /// **Locks.** An overlay has one [dev.lockstep.block.RangeLock], and it is about clusters that are
 /// not held:

@@ -8,7 +8,7 @@ import dev.lockstep.block.crash.RecordingDevice.Sync;
 
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashMap;
+import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -24,13 +24,17 @@ import java.util.TreeMap;
 /// left behind at every later one until the next sync returns, so it is enough to look at the
 /// moments just before one returns, and at the end. Each object is asked once.
 public final class CrashStates {
-    /// One disk that a crash may leave.
+    /// What a crash may leave.
     ///
-    /// @param contents the file
+    /// @param files each device's contents
     /// @param instant the moment of the crash
     /// @param choice what survived, for people
-    @SuppressWarnings("ArrayRecordComponent") // States are not compared.
-    public record State(byte[] contents, long instant, String choice) {}
+    public record State(List<byte[]> files, long instant, String choice) {
+        /// Those of the first device.
+        public byte[] contents() {
+            return files.getFirst();
+        }
+    }
 
     /// Whoever looks at the states.
     @FunctionalInterface
@@ -43,10 +47,26 @@ public final class CrashStates {
     @SuppressWarnings("ArrayRecordComponent") // Versions are not compared.
     private record Version(long since, byte[] bytes) {}
 
-    /// Where something may differ: a sector, or as number -1 the length of the file.
+    /// Something of a device that a crash leaves or does not: a sector, or as number -1 its length.
+    private record Spot(int device, int sector) implements Comparable<Spot> {
+        @Override
+        public int compareTo(Spot other) {
+            int devices = Integer.compare(device, other.device);
+            return devices == 0 ? Integer.compare(sector, other.sector) : devices;
+        }
+
+        @Override
+        public String toString() {
+            return sector == LENGTH
+                    ? "length of file %d".formatted(device)
+                    : "file %d 0x%x".formatted(device, sector * SECTOR_BYTES);
+        }
+    }
+
+    /// What may differ.
     ///
     /// @param versions the durable one, then the others, oldest first
-    private record Place(int sector, List<Version> versions) {
+    private record Place(Spot spot, List<Version> versions) {
         /// The number of the newest version that is not younger than a moment.
         int at(long moment) {
             int newest = 0;
@@ -70,18 +90,36 @@ public final class CrashStates {
 
     private static final int LENGTH = -1;
 
-    private final Recording recording;
+    /// A change or a sync of one of the devices.
+    private record Of<T>(int device, T event) {}
+
+    private final List<byte[]> initial = new ArrayList<>();
+
+    /// In the order in which they took effect.
+    private final List<Of<Change>> changes = new ArrayList<>();
+
+    /// In the order in which they returned.
+    private final List<Of<Sync>> syncs = new ArrayList<>();
 
     /// What is durable: the value of each place, and since when. A place that is absent is as it
     /// was in the beginning.
-    private final Map<Integer, Version> durable = new HashMap<>();
+    private final Map<Spot, Version> durable = new TreeMap<>();
 
     /// What happened and is not durable yet.
-    private final List<Change> open = new ArrayList<>();
+    private final List<Of<Change>> open = new ArrayList<>();
 
-    /// The disks that a crash of this device, at any moment up to now, may have left.
-    public CrashStates(RecordingDevice device) {
-        recording = device.recording();
+    /// What a crash of these devices, which share a clock, may have left at any moment up to now. A
+    /// sync of one says nothing about the others.
+    public CrashStates(RecordingDevice... devices) {
+        for (RecordingDevice device : devices) {
+            int number = initial.size();
+            Recording recording = device.recording();
+            initial.add(recording.initial());
+            recording.changes().forEach(change -> changes.add(new Of<>(number, change)));
+            recording.syncs().forEach(sync -> syncs.add(new Of<>(number, sync)));
+        }
+        changes.sort(Comparator.comparingLong(change -> change.event.began()));
+        syncs.sort(Comparator.comparingLong(sync -> sync.event.ended()));
     }
 
     /// Shows the judge the states: all of them between two syncs if they are at most `most`,
@@ -91,35 +129,40 @@ public final class CrashStates {
     public long judgeEach(Random random, int most, Judge judge) throws Exception {
         long judged = 0;
         int next = 0;
-        for (Sync sync : recording.syncs()) {
-            next = advance(next, sync.ended());
-            judged += judgeWindow(random, most, sync.ended() - 1, judge);
-            open.removeIf(change -> settle(change, sync.began()));
+        for (Of<Sync> sync : syncs) {
+            next = advance(next, sync.event.ended());
+            judged += judgeWindow(random, most, sync.event.ended() - 1, judge);
+            settle(sync);
         }
         advance(next, Long.MAX_VALUE);
         return judged + judgeWindow(random, most, Long.MAX_VALUE, judge);
     }
 
-    /// One of the disks that a crash at this moment may leave.
+    /// One of the disks that a crash at this moment may leave of the first device.
     public byte[] now(Random random) {
         return at(Long.MAX_VALUE, random, random.nextDouble());
     }
 
-    /// One of the disks that a crash at some moment may leave.
+    /// One of the disks that a crash at some moment may leave of the first device.
     ///
     /// @param chance of each sector to have one of the values that are not durable
     public byte[] at(long instant, Random random, double chance) {
+        return allAt(instant, random, chance).getFirst();
+    }
+
+    /// The same of each device.
+    public List<byte[]> allAt(long instant, Random random, double chance) {
         int next = 0;
-        for (Sync sync : recording.syncs()) {
-            if (sync.ended() > instant) {
+        for (Of<Sync> sync : syncs) {
+            if (sync.event.ended() > instant) {
                 break;
             }
-            next = advance(next, sync.ended());
-            open.removeIf(change -> settle(change, sync.began()));
+            next = advance(next, sync.event.ended());
+            settle(sync);
         }
         advance(next, instant == Long.MAX_VALUE ? instant : instant + 1);
         List<Place> places = places();
-        return state(places, toss(places, random, chance), instant).contents();
+        return state(places, toss(places, random, chance), instant).files();
     }
 
     /// Opens the changes, from number `first` on, that began before a moment.
@@ -127,35 +170,40 @@ public final class CrashStates {
     /// @return the number of the next
     private int advance(int first, long moment) {
         int next = first;
-        List<Change> changes = recording.changes();
-        while (next < changes.size() && changes.get(next).began() < moment) {
+        while (next < changes.size() && changes.get(next).event.began() < moment) {
             open.add(changes.get(next++));
         }
         return next;
     }
 
-    /// Makes a change durable if a sync that began then covers it.
-    private boolean settle(Change change, long syncBegan) {
-        if (change.ended() >= syncBegan) {
-            return false;
-        }
-        for (Map.Entry<Integer, byte[]> value : values(change).entrySet()) {
+    /// Makes durable what a sync covers.
+    private void settle(Of<Sync> sync) {
+        open.removeIf(
+                change ->
+                        change.device == sync.device
+                                && change.event.ended() < sync.event.began()
+                                && becomesDurable(change));
+    }
+
+    private boolean becomesDurable(Of<Change> change) {
+        for (Map.Entry<Spot, byte[]> value : values(change).entrySet()) {
             durable.merge(
                     value.getKey(),
-                    new Version(change.began(), value.getValue()),
+                    new Version(change.event.began(), value.getValue()),
                     (old, fresh) -> old.since > fresh.since ? old : fresh);
         }
         return true;
     }
 
-    private static Map<Integer, byte[]> values(Change change) {
+    private static Map<Spot, byte[]> values(Of<Change> of) {
+        Change change = of.event;
         if (change.size() >= 0) {
-            return Map.of(LENGTH, new byte[(int) change.size()]);
+            return Map.of(new Spot(of.device, LENGTH), new byte[(int) change.size()]);
         }
-        Map<Integer, byte[]> values = new TreeMap<>();
+        Map<Spot, byte[]> values = new TreeMap<>();
         for (int at = 0; at < change.values().length; at += SECTOR_BYTES) {
             values.put(
-                    change.sector() + at / SECTOR_BYTES,
+                    new Spot(of.device, change.sector() + at / SECTOR_BYTES),
                     Arrays.copyOfRange(change.values(), at, at + SECTOR_BYTES));
         }
         return values;
@@ -173,36 +221,38 @@ public final class CrashStates {
     }
 
     private List<Place> places() {
-        Map<Integer, List<Version>> found = new TreeMap<>();
-        for (Change change : open) {
-            for (Map.Entry<Integer, byte[]> value : values(change).entrySet()) {
-                int sector = value.getKey();
-                Version first = durable.getOrDefault(sector, initial(sector));
+        Map<Spot, List<Version>> found = new TreeMap<>();
+        for (Of<Change> change : open) {
+            long began = change.event.began();
+            for (Map.Entry<Spot, byte[]> value : values(change).entrySet()) {
+                Spot spot = value.getKey();
+                Version first = durable.getOrDefault(spot, initially(spot));
                 List<Version> versions =
-                        found.computeIfAbsent(sector, _ -> new ArrayList<>(List.of(first)));
+                        found.computeIfAbsent(spot, _ -> new ArrayList<>(List.of(first)));
                 boolean same = Arrays.equals(versions.getLast().bytes, value.getValue());
-                if (!same && change.began() > first.since) {
-                    versions.add(new Version(change.began(), value.getValue()));
+                if (!same && began > first.since) {
+                    versions.add(new Version(began, value.getValue()));
                 }
             }
         }
         List<Place> places = new ArrayList<>();
         found.forEach(
-                (sector, versions) -> {
+                (spot, versions) -> {
                     if (versions.size() > 1) {
-                        places.add(new Place(sector, versions));
+                        places.add(new Place(spot, versions));
                     }
                 });
         return places;
     }
 
-    private Version initial(int sector) {
-        if (sector == LENGTH) {
-            return new Version(0, new byte[recording.initial().length]);
+    private Version initially(Spot spot) {
+        byte[] contents = initial.get(spot.device);
+        if (spot.sector == LENGTH) {
+            return new Version(0, new byte[contents.length]);
         }
-        int from = Math.min(sector * SECTOR_BYTES, recording.initial().length);
-        int to = Math.min(from + SECTOR_BYTES, recording.initial().length);
-        byte[] bytes = Arrays.copyOfRange(recording.initial(), from, to);
+        int from = Math.min(spot.sector * SECTOR_BYTES, contents.length);
+        int to = Math.min(from + SECTOR_BYTES, contents.length);
+        byte[] bytes = Arrays.copyOfRange(contents, from, to);
         return new Version(0, Arrays.copyOf(bytes, SECTOR_BYTES));
     }
 
@@ -235,7 +285,7 @@ public final class CrashStates {
         choices.add(new int[places.size()]);
         choices.add(choose(places, Long.MAX_VALUE, Place::at));
         while (choices.size() < most) {
-            long moment = open.get(random.nextInt(open.size())).began();
+            long moment = open.get(random.nextInt(open.size())).event.began();
             int lonely = random.nextInt(places.size());
             int[] newest = choose(places, Long.MAX_VALUE, Place::at);
             int[] oldest = new int[newest.length];
@@ -276,31 +326,34 @@ public final class CrashStates {
     }
 
     private State state(List<Place> places, int[] choice, long instant) {
-        Map<Integer, byte[]> values = new TreeMap<>();
-        durable.forEach((sector, version) -> values.put(sector, version.bytes));
+        Map<Spot, byte[]> values = new TreeMap<>();
+        durable.forEach((spot, version) -> values.put(spot, version.bytes));
         StringBuilder survived = new StringBuilder();
         for (int index = 0; index < choice.length; index++) {
             Place place = places.get(index);
-            values.put(place.sector, place.versions.get(choice[index]).bytes);
-            survived.append(
-                            place.sector == LENGTH
-                                    ? "length"
-                                    : "0x%x".formatted(place.sector * 512))
+            values.put(place.spot, place.versions.get(choice[index]).bytes);
+            survived.append(place.spot)
                     .append(" is %d of %d, ".formatted(choice[index], place.versions.size() - 1));
         }
-        byte[] length = values.remove(LENGTH);
-        byte[] contents =
-                Arrays.copyOf(
-                        recording.initial(),
-                        length == null ? recording.initial().length : length.length);
+        List<byte[]> files = new ArrayList<>();
+        for (int device = 0; device < initial.size(); device++) {
+            files.add(contents(device, values));
+        }
+        return new State(files, instant, survived.toString());
+    }
+
+    private byte[] contents(int device, Map<Spot, byte[]> values) {
+        byte[] length = values.remove(new Spot(device, LENGTH));
+        byte[] before = initial.get(device);
+        byte[] contents = Arrays.copyOf(before, length == null ? before.length : length.length);
         values.forEach(
-                (sector, value) -> {
-                    int at = sector * SECTOR_BYTES;
+                (spot, value) -> {
+                    int at = spot.sector * SECTOR_BYTES;
                     int fits = Math.clamp(contents.length - at, 0, SECTOR_BYTES);
-                    if (fits > 0) {
+                    if (spot.device == device && fits > 0) {
                         System.arraycopy(value, 0, contents, at, fits);
                     }
                 });
-        return new State(contents, instant, survived.toString());
+        return contents;
     }
 }

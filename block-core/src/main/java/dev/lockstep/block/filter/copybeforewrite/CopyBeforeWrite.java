@@ -47,7 +47,7 @@ public final class CopyBeforeWrite extends FilterDevice {
 
     @Override
     public boolean writeNow(long offset, ByteBuffer source) throws BlockException {
-        return before.holds(offset, source.remaining()) && child.writeNow(offset, source);
+        return before.preserved(offset, source.remaining()) && child.writeNow(offset, source);
     }
 
     private void preserve(long offset, long length) throws BlockException {

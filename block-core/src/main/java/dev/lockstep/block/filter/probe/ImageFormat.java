@@ -1,5 +1,7 @@
 package dev.lockstep.block.filter.probe;
 
+import dev.lockstep.block.overlay.MapHeader;
+
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Locale;
@@ -13,6 +15,8 @@ public enum ImageFormat {
     QCOW,
     /// QEMU's enhanced disk.
     QED,
+    /// Ours: the map of an overlay over an image of any format.
+    OVERLAY,
     /// VMware's, sparse or described by a text.
     VMDK,
     /// VirtualBox's.
@@ -47,6 +51,7 @@ public enum ImageFormat {
                     new Mark(QCOW, 0, "QFI\u00fb\0\0\0\u0001"),
                     new Mark(QCOW2, 0, "QFI\u00fb"),
                     new Mark(QED, 0, "QED\0"),
+                    new Mark(OVERLAY, 0, MapHeader.MAGIC),
                     new Mark(VMDK, 0, "KDMV"),
                     new Mark(VMDK, 0, "COWD"),
                     new Mark(VDI, 0x40, "\u007f\u0010\u00da\u00be"),
