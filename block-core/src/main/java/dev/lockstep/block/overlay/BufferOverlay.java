@@ -10,9 +10,9 @@ import dev.lockstep.block.Emptiable;
 import dev.lockstep.block.Extent;
 import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.WriteFlag;
-import dev.lockstep.block.Zeroes;
 import dev.lockstep.block.bitmap.ClusterBitmap;
 import dev.lockstep.block.file.Flusher;
+import dev.lockstep.block.format.Backing;
 import dev.lockstep.block.graph.Gate;
 
 import org.jspecify.annotations.Nullable;
@@ -33,7 +33,7 @@ public final class BufferOverlay implements BlockDevice, Emptiable {
     private final long size;
     private final int clusterBytes;
     private final int clusterBits;
-    private final Gate backing;
+    private final Backing backing;
     private final ClusterStore place;
     private final Gate store;
     private final ByteBudget budget;
@@ -47,7 +47,7 @@ public final class BufferOverlay implements BlockDevice, Emptiable {
         this.size = place.size();
         this.clusterBytes = place.clusterBytes();
         this.clusterBits = Integer.numberOfTrailingZeros(clusterBytes);
-        this.backing = backing;
+        this.backing = new Backing(backing);
         this.place = place;
         this.store = place.data();
         this.budget = budget;
@@ -213,7 +213,7 @@ public final class BufferOverlay implements BlockDevice, Emptiable {
                 if (here) {
                     store.read(at, target);
                 } else {
-                    readBacking(at, target);
+                    backing.read(at, target);
                 }
                 at = runEnd;
             }
@@ -276,7 +276,6 @@ public final class BufferOverlay implements BlockDevice, Emptiable {
         try (RangeLock.Hold hold = locks.tryShared(offset, length)) {
             return hold != null
                     && held.noneSet(cluster(offset), clusterAfter(offset + length))
-                    && offset + length <= backing.size()
                     && backing.readNow(offset, target);
         }
     }
@@ -333,16 +332,6 @@ public final class BufferOverlay implements BlockDevice, Emptiable {
         }
     }
 
-    /// Reads what the backing device has, and zeroes beyond its end.
-    private void readBacking(long offset, ByteBuffer target) throws BlockException {
-        int limit = target.limit();
-        long there = Math.clamp(backing.size() - offset, 0, target.remaining());
-        if (there > 0) {
-            backing.read(offset, target.limit(target.position() + (int) there));
-        }
-        Zeroes.put(target.limit(limit));
-    }
-
     private List<Extent> heldExtents(long start, long end) throws BlockException {
         return store.extents(start, end - start).stream()
                 .map(e -> new Extent(e.offset(), e.length(), e.kind(), 1))
@@ -350,10 +339,11 @@ public final class BufferOverlay implements BlockDevice, Emptiable {
     }
 
     private List<Extent> backingExtents(long start, long end) throws BlockException {
-        if (start >= backing.size()) {
+        Gate gate = backing.gate();
+        if (gate == null || start >= gate.size()) {
             return List.of(new Extent(start, end - start, Extent.Kind.HOLE, 0));
         }
-        return backing.extents(start, Math.min(end, backing.size()) - start).stream()
+        return gate.extents(start, Math.min(end, gate.size()) - start).stream()
                 .map(e -> new Extent(e.offset(), e.length(), e.kind(), below(e.depth())))
                 .toList();
     }
@@ -403,7 +393,7 @@ public final class BufferOverlay implements BlockDevice, Emptiable {
         ByteBuffer buffer = CopyBuffers.take();
         try {
             buffer.limit((int) (end - start));
-            readBacking(start, buffer);
+            backing.read(start, buffer);
             store.write(start, buffer.flip(), WriteFlag.NONE);
         } finally {
             CopyBuffers.giveBack(buffer);

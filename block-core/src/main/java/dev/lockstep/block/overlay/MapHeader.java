@@ -34,8 +34,8 @@ public record MapHeader(
     /// The first bytes of a map file.
     public static final String MAGIC = "LSTPOVLY";
 
-    /// A bit each in memory are 512 MiB at most, when all of a disk of 256 TiB in clusters of 64 KiB
-    /// is held.
+    /// A bit each in memory are 512 MiB at most, when all of a disk of 256 TiB in clusters of 64
+    /// KiB is held.
     public static final long CLUSTERS_MAX = 1L << 32;
 
     /// Below it a sector of the map would stand for less data than a seek costs.

@@ -6,9 +6,9 @@ import dev.lockstep.block.RangeLock.Hold;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.L2Entry;
 import dev.lockstep.block.qcow2.table.Allocated;
-import dev.lockstep.block.qcow2.table.Freed;
 import dev.lockstep.block.qcow2.table.Entry;
 import dev.lockstep.block.qcow2.table.Epochs.Epoch;
+import dev.lockstep.block.qcow2.table.Freed;
 import dev.lockstep.block.qcow2.table.Mappings;
 import dev.lockstep.block.qcow2.table.Tables;
 

@@ -56,7 +56,8 @@ class DurableOverlayTest {
         @Override
         protected BlockDevice crash(BlockDevice device, Random random) throws Exception {
             CrashStates states = new CrashStates(Objects.requireNonNull(files).devices());
-            OverlayFiles survived = OverlayFiles.of(states.allAt(Long.MAX_VALUE, random, random.nextDouble()));
+            OverlayFiles survived =
+                    OverlayFiles.of(states.allAt(Long.MAX_VALUE, random, random.nextDouble()));
             files = survived;
             return survived.open();
         }

@@ -167,7 +167,10 @@ class HostileQedTest {
             for (int damage = 1 + random.nextInt(4); damage > 0; damage--) {
                 int area = List.of(0, 16, L1, L2, DATA).get(random.nextInt(5));
                 int at = area + random.nextInt(48);
-                image[at] = random.nextBoolean() ? (byte) random.nextInt() : (byte) (1 << random.nextInt(8));
+                image[at] =
+                        random.nextBoolean()
+                                ? (byte) random.nextInt()
+                                : (byte) (1 << random.nextInt(8));
             }
             opened += probe(image, random) ? 1 : 0;
         }

@@ -77,7 +77,8 @@ class QedCrashTest {
         QedDevice device = QedDevice.open(new Gate(disk), shape.below(), false);
         Gate gate = new Gate(device);
         BlockDeviceContract.runAll(
-                WRITERS, writer -> write(shape, gate, guest, disk, new Random(seed + writer), writer));
+                WRITERS,
+                writer -> write(shape, gate, guest, disk, new Random(seed + writer), writer));
         guest.check(0, DiskModel.read(gate, 0, shape.size()));
         if (random.nextBoolean()) {
             device.close();
