@@ -1,6 +1,7 @@
 package dev.lockstep.image;
 
 import dev.lockstep.block.filter.blkdebug.BlkdebugOpener;
+import dev.lockstep.block.filter.blklogwrites.BlklogwritesOpener;
 import dev.lockstep.block.filter.throttle.ThrottleGroup;
 import dev.lockstep.block.filter.throttle.ThrottleOpener;
 import dev.lockstep.block.open.Registry;
@@ -30,6 +31,7 @@ public final class Drivers {
         return Registry.ofCore()
                 .with("nbd", new NbdOpener(credentials))
                 .with("blkdebug", BlkdebugOpener::read)
+                .with("blklogwrites", BlklogwritesOpener::read)
                 .with("throttle", new ThrottleOpener(throttleGroups))
                 .with(ImageText::parse);
     }

@@ -117,7 +117,8 @@ public record Script(List<Operation> operations) {
     /// @param image what it opens: options as after `--image-opts`
     /// @return how each ended, in the same words
     public List<String> runByQemu(String image) throws IOException, InterruptedException {
-        List<String> command = new ArrayList<>(List.of("qemu-io", "--image-opts"));
+        List<String> command =
+                new ArrayList<>(List.of("qemu-io", "-t", "writeback", "--image-opts"));
         for (Operation operation : operations) {
             command.addAll(List.of("-c", operation.command()));
         }

@@ -2,6 +2,7 @@ package dev.lockstep.block.filter;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.filter.blkdebug.BlkdebugOpener;
+import dev.lockstep.block.filter.blklogwrites.BlklogwritesOpener;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.graph.Graph;
 import dev.lockstep.block.graph.Node;
@@ -17,7 +18,9 @@ import java.util.Objects;
 /// Devices that were opened by their options, as a user would, with a way to the one on top.
 public final class Tree implements AutoCloseable {
     private static final Registry DRIVERS =
-            Registry.ofCore().with("blkdebug", BlkdebugOpener::read);
+            Registry.ofCore()
+                    .with("blkdebug", BlkdebugOpener::read)
+                    .with("blklogwrites", BlklogwritesOpener::read);
 
     private final Graph graph = new Graph();
     private final Opened opened;
