@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lockstep.block.format.CheckResult;
 import dev.lockstep.block.format.Repair;
 import dev.lockstep.block.qcow2.check.Qcow2Checker;
+import dev.lockstep.block.qed.QedChecker;
 import dev.lockstep.qmp.Json;
 
 import picocli.CommandLine.Command;
@@ -72,12 +73,17 @@ final class CheckCommand implements Callable<Integer> {
         boolean readOnly = repair == Repair.NONE;
         try (Holder holder =
                 Holder.open(image.spec(file), Images.inherited(readOnly, cache, forceShare))) {
-            if (!holder.format().equals("qcow2")) {
-                System.err.println(
-                        spec.qualifiedName() + ": This image format does not support checks");
-                return NOT_SUPPORTED;
+            CheckResult result;
+            switch (holder.format()) {
+                case "qcow2" ->
+                        result = Qcow2Checker.check(holder.gate(), repair, System.err::println);
+                case "qed" -> result = QedChecker.check(holder.gate(), repair, System.err::println);
+                default -> {
+                    System.err.println(
+                            spec.qualifiedName() + ": This image format does not support checks");
+                    return NOT_SUPPORTED;
+                }
             }
-            CheckResult result = Qcow2Checker.check(holder.gate(), repair, System.err::println);
             if (!quiet) {
                 System.out.print(
                         output == OutputForm.JSON

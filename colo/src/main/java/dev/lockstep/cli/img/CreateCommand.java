@@ -28,7 +28,7 @@ final class CreateCommand implements Callable<Integer> {
     @Option(
             names = "-f",
             paramLabel = "FMT",
-            description = "The format: qcow2, or raw (the default).")
+            description = "The format: qcow2, qed, or raw (the default).")
     private String format = "raw";
 
     @Option(

@@ -33,7 +33,7 @@ record Holder(String format, String filename, Opened opened, Graph graph, Gate g
             throw new BlockException(Kind.INVALID, String.valueOf(e.getMessage()), e);
         }
         String driver = tree.find("driver") instanceof Option.Text(String name) ? name : "";
-        boolean formatted = driver.isEmpty() || driver.equals("qcow2");
+        boolean formatted = driver.isEmpty() || Images.isFormat(driver);
         Options held = formatted && tree.find("file") instanceof Options file ? file : tree;
         Graph graph = new Graph();
         Opened opened = Images.drivers().open(graph, held, inherited);

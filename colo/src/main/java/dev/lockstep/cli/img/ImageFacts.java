@@ -5,9 +5,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.open.ImageName;
-import dev.lockstep.block.qcow2.layout.Feature;
-import dev.lockstep.block.qcow2.layout.Geometry;
-import dev.lockstep.block.qcow2.layout.Header;
 import dev.lockstep.image.ImageSpec;
 import dev.lockstep.qmp.Json;
 
@@ -18,9 +15,9 @@ import org.jspecify.annotations.Nullable;
 /// @param name what its user calls it
 /// @param bytes the length of the guest's disk
 /// @param allocatedBytes the space that its file takes, or -1 if nobody knows
-/// @param qcow more of it, if it is a qcow2 image
+/// @param known more of it, if it has a format that tells more
 public record ImageFacts(
-        String name, String format, long bytes, long allocatedBytes, @Nullable QcowFacts qcow) {
+        String name, String format, long bytes, long allocatedBytes, @Nullable FormatFacts known) {
 
     /// Looks at an image.
     ///
@@ -28,7 +25,8 @@ public record ImageFacts(
     public static ImageFacts of(ImageSpec spec, boolean forceShare) throws BlockException {
         try (Holder holder = Holder.open(spec, Images.inherited(true, "writeback", forceShare))) {
             return switch (holder.format()) {
-                case "qcow2" -> ofQcow(spec, holder);
+                case "qcow2" -> of(spec, holder, QcowFacts.read(holder.gate()));
+                case "qed" -> of(spec, holder, QedFacts.read(holder.gate()));
                 case "raw" ->
                         new ImageFacts(
                                 spec.text(),
@@ -46,19 +44,17 @@ public record ImageFacts(
         }
     }
 
-    private static ImageFacts ofQcow(ImageSpec spec, Holder holder) throws BlockException {
-        QcowFacts facts = QcowFacts.read(holder.gate());
-        long bytes = facts.header().size();
-        return new ImageFacts(spec.text(), "qcow2", bytes, holder.allocatedBytes(), facts);
+    private static ImageFacts of(ImageSpec spec, Holder holder, FormatFacts facts) {
+        return new ImageFacts(
+                spec.text(), holder.format(), facts.bytes(), holder.allocatedBytes(), facts);
     }
 
     /// The image below it, or null: as it is recorded, relative to this image's folder.
     @Nullable ImageSpec backing() {
-        String recorded = qcow == null ? null : qcow.header().backingFile();
-        if (recorded == null || qcow == null) {
-            return null;
-        }
-        return new ImageSpec(fullBackingName(recorded), qcow.header().backingFormat(), false);
+        String recorded = known == null ? null : known.backingFile();
+        return known == null || recorded == null
+                ? null
+                : new ImageSpec(fullBackingName(recorded), known.backingFormat(), false);
     }
 
     private String fullBackingName(String recorded) {
@@ -74,34 +70,30 @@ public record ImageFacts(
         if (allocatedBytes >= 0) {
             facts.put("actual-size", allocatedBytes);
         }
-        facts.put("dirty-flag", isDirty());
-        if (qcow != null) {
-            addQcow(facts, qcow);
+        facts.put("dirty-flag", known != null && known.isDirty());
+        if (known != null) {
+            addKnown(facts, known);
         }
         return facts;
     }
 
-    private void addQcow(ObjectNode facts, QcowFacts qcow) {
-        Header header = qcow.header();
-        facts.put("cluster-size", header.clusterBytes());
-        String backing = header.backingFile();
+    private void addKnown(ObjectNode facts, FormatFacts known) {
+        facts.put("cluster-size", known.clusterBytes());
+        String backing = known.backingFile();
         if (backing != null) {
             facts.put("backing-filename", backing);
             facts.put("full-backing-filename", fullBackingName(backing));
-            if (header.backingFormat() != null) {
-                facts.put("backing-filename-format", header.backingFormat());
+            if (known.backingFormat() != null) {
+                facts.put("backing-filename-format", known.backingFormat());
             }
         }
-        if (!qcow.snapshots().isEmpty()) {
-            facts.set("snapshots", qcow.snapshotFacts());
+        if (!known.snapshots().isEmpty()) {
+            facts.set("snapshots", QcowFacts.snapshotFacts(known.snapshots()));
         }
-        ObjectNode specific = facts.putObject("format-specific");
-        specific.put("type", "qcow2");
-        specific.set("data", qcow.specific());
-    }
-
-    private boolean isDirty() {
-        return qcow != null && qcow.header().has(Feature.DIRTY);
+        ObjectNode specific = known.specific();
+        if (specific != null) {
+            facts.putObject("format-specific").put("type", format).set("data", specific);
+        }
     }
 
     /// The same for people.
@@ -111,48 +103,45 @@ public record ImageFacts(
         line(text, "file format", format);
         line(text, "virtual size", "%s (%d bytes)".formatted(Sizes.human(bytes), bytes));
         line(text, "disk size", allocatedBytes < 0 ? "unavailable" : Sizes.human(allocatedBytes));
-        if (isDirty()) {
-            line(text, "cleanly shut down", "no");
-        }
-        if (qcow == null) {
+        if (known == null) {
             return text.toString();
         }
-        line(text, "cluster_size", Integer.toString(qcow.header().clusterBytes()));
-        String backing = qcow.header().backingFile();
+        if (known.isDirty()) {
+            line(text, "cleanly shut down", "no");
+        }
+        line(text, "cluster_size", Integer.toString(known.clusterBytes()));
+        String backing = known.backingFile();
         if (backing != null) {
             String full = fullBackingName(backing);
             boolean same = full.equals(backing);
             line(text, "backing file", same ? backing : backing + " (actual path: " + full + ")");
-            String backingFormat = qcow.header().backingFormat();
+            String backingFormat = known.backingFormat();
             if (backingFormat != null) {
                 line(text, "backing file format", backingFormat);
             }
         }
-        if (!qcow.snapshots().isEmpty()) {
-            text.append(SnapshotTable.of(qcow.snapshots()));
+        if (!known.snapshots().isEmpty()) {
+            text.append(SnapshotTable.of(known.snapshots()));
         }
         return text.append(specificText()).toString();
     }
 
     /// The length of its clusters, or 0 if it has none.
     public int clusterBytes() {
-        return qcow == null ? 0 : qcow.header().clusterBytes();
+        return known == null ? 0 : known.clusterBytes();
     }
 
     /// Where the state of a machine would be stored, which is beyond the disk, or 0.
     public long stateOffset() {
-        if (qcow == null) {
-            return 0;
-        }
-        Geometry geometry = qcow.header().geometry();
-        return geometry.l1Entries(bytes) * geometry.l2Coverage();
+        return known == null ? 0 : known.stateOffset();
     }
 
     /// What is specific to its format, for people.
     public String specificText() {
-        return qcow == null
+        ObjectNode specific = known == null ? null : known.specific();
+        return specific == null
                 ? ""
-                : "Format specific information:\n" + TextOutput.of(qcow.specific(), 1);
+                : "Format specific information:\n" + TextOutput.of(specific, 1);
     }
 
     private static void line(StringBuilder text, String name, String value) {

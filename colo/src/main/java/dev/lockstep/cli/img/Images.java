@@ -16,7 +16,7 @@ import java.util.Set;
 
 /// Opens images, for all commands.
 final class Images {
-    private static final Set<String> FORMATS = Set.of("qcow2");
+    private static final Set<String> FORMATS = Set.of("qcow2", "qed");
 
     private Images() {}
 
@@ -82,6 +82,11 @@ final class Images {
                 "there is no cache mode '%s': write writeback, none, writethrough, directsync or"
                                 .formatted(text)
                         + " unsafe");
+    }
+
+    /// Whether a driver is a format of images, which lie in a file.
+    static boolean isFormat(String driver) {
+        return FORMATS.contains(driver);
     }
 
     /// The name of an open image's format: what is no format is a raw disk.

@@ -15,9 +15,9 @@ import java.io.IOException;
 import java.util.List;
 
 /// An image that is to be made: what `-o`, `-b`, `-F` and SIZE say, understood and complete.
-sealed interface NewImage permits NewQcow2, NewRaw {
+sealed interface NewImage permits NewQcow2, NewQed, NewRaw {
     /// The formats that can be made.
-    List<String> FORMATS = List.of("qcow2", "raw");
+    List<String> FORMATS = List.of("qcow2", "qed", "raw");
 
     /// What qemu-img prints first.
     String announcement(String file);
@@ -77,11 +77,12 @@ sealed interface NewImage permits NewQcow2, NewRaw {
         return switch (request.format()) {
             case "raw" -> NewRaw.read(reader);
             case "qcow2" -> NewQcow2.read(reader, file, unsafe);
+            case "qed" -> NewQed.read(reader, file, unsafe);
             default ->
                     throw new BlockException(
                             Kind.INVALID,
                             "no image of the format '%s' can be made; there are %s"
-                                    .formatted(request.format(), String.join(" and ", FORMATS)));
+                                    .formatted(request.format(), String.join(", ", FORMATS)));
         };
     }
 
@@ -91,11 +92,12 @@ sealed interface NewImage permits NewQcow2, NewRaw {
                 + switch (format) {
                     case "raw" -> NewRaw.HELP;
                     case "qcow2" -> NewQcow2.HELP;
+                    case "qed" -> NewQed.HELP;
                     default ->
                             throw new BlockException(
                                     Kind.INVALID,
                                     "the format '%s' is not known; there are %s"
-                                            .formatted(format, String.join(" and ", FORMATS)));
+                                            .formatted(format, String.join(", ", FORMATS)));
                 };
     }
 

@@ -8,7 +8,6 @@ import dev.lockstep.block.qcow2.create.CreateOptions;
 import dev.lockstep.block.qcow2.create.Preallocation;
 import dev.lockstep.block.qcow2.create.Qcow2Creator;
 import dev.lockstep.block.qcow2.layout.CompressionType;
-import dev.lockstep.image.ImageSpec;
 import dev.lockstep.image.OpenImage;
 
 import org.jspecify.annotations.Nullable;
@@ -74,7 +73,9 @@ record NewQcow2(CreateOptions options, @Nullable String compat) implements NewIm
                         options.truth("data_file_raw", false),
                         options.choice("preallocation", Preallocation.class, Preallocation.OFF));
         options.finish();
-        return new NewQcow2(complete(options, wanted, file, unsafe), compat);
+        long bytes =
+                NewBacking.length(options, wanted.size(), backing, backingFormat, file, unsafe);
+        return new NewQcow2(withSize(wanted, bytes), compat);
     }
 
     private static int version(OptionReader options, @Nullable String compat)
@@ -91,36 +92,6 @@ record NewQcow2(CreateOptions options, @Nullable String compat) implements NewIm
     private static int clusterSize(OptionReader options) throws BlockException {
         long bytes = options.bytes("cluster_size", CreateOptions.CLUSTER_SIZE_DEFAULT);
         return (int) Math.min(bytes, Integer.MAX_VALUE);
-    }
-
-    /// Looks at the backing file, which says how long the image is if nobody else does.
-    private static CreateOptions complete(
-            OptionReader options, CreateOptions wanted, String file, boolean unsafe)
-            throws IOException {
-        String backing = wanted.backingFile();
-        if (backing != null && backing.isEmpty()) {
-            throw options.invalid("the backing file's name is empty: leave -b out");
-        }
-        if (backing == null || (unsafe && wanted.size() >= 0)) {
-            if (wanted.size() < 0) {
-                throw options.invalid("say how long the image is to be: SIZE is missing");
-            }
-            return wanted;
-        }
-        if (unsafe) {
-            throw options.invalid(
-                    "say how long the image is to be: with -u the backing file is not looked at");
-        }
-        ImageSpec spec =
-                new ImageSpec(ImageName.relativeTo(file, backing), wanted.backingFormat(), false);
-        try (OpenImage opened = Images.openToRead(spec, "writeback", false)) {
-            if (wanted.backingFormat() == null) {
-                throw options.invalid(
-                        "the backing file's format is missing: say -F %s, if that is what %s is"
-                                .formatted(Images.format(opened.image()), backing));
-            }
-            return wanted.size() >= 0 ? wanted : withSize(wanted, opened.connect(true).size());
-        }
     }
 
     private static CreateOptions withSize(CreateOptions o, long bytes) {

@@ -9,9 +9,12 @@ import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.qcow2.layout.BitmapEntry;
 import dev.lockstep.block.qcow2.layout.BitmapsExtension;
 import dev.lockstep.block.qcow2.layout.Feature;
+import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
 import dev.lockstep.block.qcow2.layout.SnapshotEntry;
 import dev.lockstep.qmp.Json;
+
+import org.jspecify.annotations.Nullable;
 
 import java.nio.ByteBuffer;
 import java.util.List;
@@ -20,7 +23,8 @@ import java.util.List;
 ///
 /// @param snapshots its internal snapshots
 /// @param bitmaps its persistent bitmaps
-public record QcowFacts(Header header, List<SnapshotEntry> snapshots, List<BitmapEntry> bitmaps) {
+public record QcowFacts(Header header, List<SnapshotEntry> snapshots, List<BitmapEntry> bitmaps)
+        implements FormatFacts {
     private static final int SNAPSHOT_TABLE_BYTES_FIRST = 64 << 10;
     private static final long NANOS = 1_000_000_000;
 
@@ -68,8 +72,41 @@ public record QcowFacts(Header header, List<SnapshotEntry> snapshots, List<Bitma
         return BitmapEntry.parseDirectory(directory, header, file.description());
     }
 
+    @Override
+    public long bytes() {
+        return header.size();
+    }
+
+    @Override
+    public int clusterBytes() {
+        return header.clusterBytes();
+    }
+
+    @Override
+    public @Nullable String backingFile() {
+        return header.backingFile();
+    }
+
+    @Override
+    public @Nullable String backingFormat() {
+        return header.backingFormat();
+    }
+
+    @Override
+    public boolean isDirty() {
+        return header.has(Feature.DIRTY);
+    }
+
+    /// It is beyond the disk.
+    @Override
+    public long stateOffset() {
+        Geometry geometry = header.geometry();
+        return geometry.l1Entries(header.size()) * geometry.l2Coverage();
+    }
+
     /// `ImageInfoSpecificQCow2`.
-    ObjectNode specific() {
+    @Override
+    public ObjectNode specific() {
         boolean modern = header.version() > 2;
         ObjectNode data = Json.object();
         data.put("compat", modern ? "1.1" : "0.10");
@@ -110,7 +147,7 @@ public record QcowFacts(Header header, List<SnapshotEntry> snapshots, List<Bitma
     }
 
     /// `SnapshotInfo`, each.
-    ArrayNode snapshotFacts() {
+    static ArrayNode snapshotFacts(List<SnapshotEntry> snapshots) {
         ArrayNode list = Json.array();
         for (SnapshotEntry each : snapshots) {
             ObjectNode one = list.addObject();

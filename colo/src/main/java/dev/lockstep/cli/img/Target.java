@@ -47,7 +47,7 @@ final class Target implements AutoCloseable {
             Target target =
                     new Target(
                             Images.openToWrite(spec, cache),
-                            bare && (path != null || image instanceof NewQcow2),
+                            bare && (path != null || !(image instanceof NewRaw)),
                             path);
             done = true;
             return target;

@@ -16,7 +16,7 @@ final class TargetArguments {
     @Option(
             names = "-O",
             paramLabel = "FMT",
-            description = "The target's format: qcow2, or raw (the default).")
+            description = "The target's format: qcow2, qed, or raw (the default).")
     private @Nullable String format;
 
     @Option(
