@@ -33,6 +33,8 @@ final class Rehearsal {
             file.write("Not empty.".getBytes(StandardCharsets.UTF_8));
         }
         System.setOut(new PrintStream(OutputStream.nullOutputStream(), true));
+        EarlyEnd.expect("nbd");
+        EarlyEnd.over();
         try {
             Thread.ofPlatform()
                     .daemon()
