@@ -73,7 +73,7 @@ public final class DurableStore implements ClusterStore {
         map.resize(0);
         map.flush();
         data.resize(0);
-        data.resize(header.size());
+        data.resize(Math.ceilDiv(header.size(), (long) MapSector.BYTES) * MapSector.BYTES);
         data.flush();
         map.resize(mapBytes(header));
         map.flush();
