@@ -81,7 +81,8 @@ class DurableStoreTest {
         assertEquals(3, found.getShort(58));
         assertEquals(1, found.getShort(60));
         assertEquals(
-                ByteBuffer.wrap("baserawd".getBytes(StandardCharsets.US_ASCII)), found.slice(64, 8));
+                ByteBuffer.wrap("baserawd".getBytes(StandardCharsets.US_ASCII)),
+                found.slice(64, 8));
         assertEquals(1, found.getLong(8192));
         assertEquals(0, found.getInt(8200));
         assertEquals(1 << 3, found.get(8192 + 16));
@@ -210,12 +211,7 @@ class DurableStoreTest {
         FaultDevice faulty = new FaultDevice(new Gate(map));
         DurableStore store = DurableStore.open(new Gate(faulty), data);
         Gate changed =
-                new Gate(
-                        BufferOverlay.open(
-                                "overlay",
-                                below,
-                                store,
-                                ByteBudget.unlimited()));
+                new Gate(BufferOverlay.open("overlay", below, store, ByteBudget.unlimited()));
         changed.write(0, ByteBuffer.allocate(1), WriteFlag.NONE);
         FaultDevice.Rule broken = faulty.add(Fault.error(Kind.IO).on(Operation.FLUSH).afterwards());
         assertThrows(BlockException.class, store::empty);
