@@ -2,6 +2,11 @@ package dev.lockstep.image;
 
 import dev.lockstep.block.filter.blkdebug.BlkdebugOpener;
 import dev.lockstep.block.filter.blklogwrites.BlklogwritesOpener;
+import dev.lockstep.block.filter.blkverify.BlkverifyOpener;
+import dev.lockstep.block.filter.copybeforewrite.CopyBeforeWriteOpener;
+import dev.lockstep.block.filter.delay.DelayOpener;
+import dev.lockstep.block.filter.preallocate.PreallocateOpener;
+import dev.lockstep.block.filter.snapshotaccess.SnapshotAccessOpener;
 import dev.lockstep.block.filter.throttle.ThrottleGroup;
 import dev.lockstep.block.filter.throttle.ThrottleOpener;
 import dev.lockstep.block.open.Registry;
@@ -32,6 +37,11 @@ public final class Drivers {
                 .with("nbd", new NbdOpener(credentials))
                 .with("blkdebug", BlkdebugOpener::read)
                 .with("blklogwrites", BlklogwritesOpener::read)
+                .with("blkverify", BlkverifyOpener::read)
+                .with("copy-before-write", CopyBeforeWriteOpener::read)
+                .with("delay", DelayOpener::read)
+                .with("preallocate", PreallocateOpener::read)
+                .with("snapshot-access", SnapshotAccessOpener::read)
                 .with("throttle", new ThrottleOpener(throttleGroups))
                 .with(ImageText::parse);
     }

@@ -81,6 +81,13 @@ public final class ImageText {
                 String[] parts = parts(text, "CONFIG");
                 yield blkdebug(parts[1], parts[2]);
             }
+            case "blkverify" -> {
+                String[] parts = parts(text, "RAW");
+                yield Options.EMPTY
+                        .with("driver", "blkverify")
+                        .with("raw", protocol(parts[1]))
+                        .with("test", parse(parts[2]));
+            }
             case "nbd", "nbd+tcp", "nbd+unix", "nbds", "nbds+tcp", "nbds+unix" -> nbd(text);
             case "null-co", "null-aio" -> Options.EMPTY.with("driver", protocol);
             default ->

@@ -117,7 +117,19 @@ final class CoreOpeners {
 
     private static Opener.Opening copyOnRead(NodeOptions options) throws BlockException {
         Edge file = options.child("file");
-        return () -> new CopyOnReadDevice(file.gate());
+        String bottom = options.textOrNull("bottom");
+        return () -> {
+            if (bottom == null) {
+                return new CopyOnReadDevice(file.gate());
+            }
+            int layer = file.layer(bottom);
+            if (layer == 0) {
+                throw options.invalid(
+                        "'%s' is '%s', which is no image of this chain"
+                                .formatted(options.whole("bottom"), bottom));
+            }
+            return new CopyOnReadDevice(file.gate(), layer);
+        };
     }
 
     private static Opener.Opening nothing(NodeOptions options) throws BlockException {

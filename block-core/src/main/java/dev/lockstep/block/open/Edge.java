@@ -1,6 +1,9 @@
 package dev.lockstep.block.open;
 
+import dev.lockstep.block.filter.FilterDevice;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.block.graph.Graph;
+import dev.lockstep.block.graph.Node;
 
 import org.jspecify.annotations.Nullable;
 
@@ -19,12 +22,13 @@ public final class Edge {
     record Named(String nodeName) implements Target {}
 
     /// What the child is called whose file a device's own names are relative to.
-    private static final Set<String> PRIMARY = Set.of("file", "image", "test");
+    private static final Set<String> PRIMARY = Set.of("file", "image");
 
     private final String role;
     private final Target target;
     private final boolean readOnly;
     private @Nullable Gate gate;
+    private @Nullable Graph within;
 
     /// Leads nowhere yet.
     ///
@@ -52,8 +56,9 @@ public final class Edge {
         return readOnly;
     }
 
-    void connect(Gate made) {
+    void connect(Gate made, Graph graph) {
         gate = made;
+        within = graph;
     }
 
     /// The gate to the child. Each request of the parent goes through it.
@@ -65,5 +70,25 @@ public final class Edge {
             throw new IllegalStateException("the child is not open yet");
         }
         return made;
+    }
+
+    /// Which layer of the child's chain of backing images a node is: the child itself is 1, its
+    /// backing image 2. Filters lie between layers. 0 if it is none of them.
+    public int layer(String nodeName) {
+        int layer = 1;
+        Gate edge = gate();
+        while (edge != null) {
+            Node node = within == null ? null : within.target(edge);
+            if (node == null) {
+                return 0;
+            }
+            if (node.name().equals(nodeName)) {
+                return layer;
+            }
+            boolean filter = node.bare() instanceof FilterDevice;
+            edge = node.children().get(filter ? "file" : "backing");
+            layer += filter ? 0 : 1;
+        }
+        return 0;
     }
 }

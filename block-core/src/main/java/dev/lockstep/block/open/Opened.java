@@ -104,7 +104,7 @@ public final class Opened implements AutoCloseable {
             for (Edge edge : plan.edges()) {
                 Gate gate = graph.connect(target(edge), edge.readOnly());
                 gates.put(edge.role(), gate);
-                edge.connect(gate);
+                edge.connect(gate, graph);
             }
             String filename = filename(plan);
             Node node = addOrClose(plan, filename, open(plan, filename, gates), gates);

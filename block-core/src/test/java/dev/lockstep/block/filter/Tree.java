@@ -3,6 +3,11 @@ package dev.lockstep.block.filter;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.filter.blkdebug.BlkdebugOpener;
 import dev.lockstep.block.filter.blklogwrites.BlklogwritesOpener;
+import dev.lockstep.block.filter.blkverify.BlkverifyOpener;
+import dev.lockstep.block.filter.copybeforewrite.CopyBeforeWriteOpener;
+import dev.lockstep.block.filter.delay.DelayOpener;
+import dev.lockstep.block.filter.preallocate.PreallocateOpener;
+import dev.lockstep.block.filter.snapshotaccess.SnapshotAccessOpener;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.graph.Graph;
 import dev.lockstep.block.graph.Node;
@@ -20,7 +25,12 @@ public final class Tree implements AutoCloseable {
     private static final Registry DRIVERS =
             Registry.ofCore()
                     .with("blkdebug", BlkdebugOpener::read)
-                    .with("blklogwrites", BlklogwritesOpener::read);
+                    .with("blklogwrites", BlklogwritesOpener::read)
+                    .with("blkverify", BlkverifyOpener::read)
+                    .with("copy-before-write", CopyBeforeWriteOpener::read)
+                    .with("delay", DelayOpener::read)
+                    .with("preallocate", PreallocateOpener::read)
+                    .with("snapshot-access", SnapshotAccessOpener::read);
 
     private final Graph graph = new Graph();
     private final Opened opened;

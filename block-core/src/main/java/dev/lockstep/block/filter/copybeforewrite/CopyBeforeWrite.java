@@ -3,8 +3,11 @@ package dev.lockstep.block.filter.copybeforewrite;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.filter.FilterDevice;
+import dev.lockstep.block.filter.snapshotaccess.SnapshotSource;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.overlay.BufferOverlay;
+
+import org.jspecify.annotations.Nullable;
 
 import java.nio.ByteBuffer;
 import java.util.Set;
@@ -12,9 +15,12 @@ import java.util.function.Consumer;
 
 /// A filter that preserves the clusters of a disk before they are changed. See the package's
 /// description for why that is enough.
-public final class CopyBeforeWrite extends FilterDevice {
+public final class CopyBeforeWrite extends FilterDevice implements SnapshotSource {
     private final BufferOverlay before;
+    private final Gate snapshot;
+    private final OnCbwError onError;
     private final Consumer<BlockException> refused;
+    private volatile @Nullable BlockException broken;
 
     /// A filter above `disk`.
     ///
@@ -22,8 +28,15 @@ public final class CopyBeforeWrite extends FilterDevice {
     /// @param refused is told each time a request is refused since the old bytes could not be
     ///     preserved, on the request's thread
     public CopyBeforeWrite(Gate disk, BufferOverlay before, Consumer<BlockException> refused) {
+        this(disk, before, OnCbwError.BREAK_GUEST_WRITE, refused);
+    }
+
+    CopyBeforeWrite(
+            Gate disk, BufferOverlay before, OnCbwError onError, Consumer<BlockException> refused) {
         super(disk);
         this.before = before;
+        this.snapshot = Gate.readOnly(before);
+        this.onError = onError;
         this.refused = refused;
     }
 
@@ -50,10 +63,29 @@ public final class CopyBeforeWrite extends FilterDevice {
         return before.preserved(offset, source.remaining()) && child.writeNow(offset, source);
     }
 
+    @Override
+    public Gate snapshot() throws BlockException {
+        BlockException cause = broken;
+        if (cause != null) {
+            throw cause.again();
+        }
+        return snapshot;
+    }
+
     private void preserve(long offset, long length) throws BlockException {
+        if (broken != null) {
+            return;
+        }
         try {
             before.preserve(offset, length);
         } catch (BlockException e) {
+            if (onError == OnCbwError.BREAK_SNAPSHOT) {
+                String reason =
+                        "%s: the snapshot is lost, since old bytes could not be preserved: %s"
+                                .formatted(description(), e.getMessage());
+                broken = new BlockException(e.kind(), reason, e);
+                return;
+            }
             String reason =
                     "%s: change of %d bytes at 0x%x refused, the old ones cannot be preserved: %s"
                             .formatted(description(), length, offset, e.getMessage());

@@ -25,6 +25,15 @@
 ///
 /// The argument needs R's lookup *inside* its hold, and it needs that nothing else writes to the
 /// disk.
+///
+/// With QEMU's name `copy-before-write` it keeps the old bytes in any device that is as long as the
+/// disk, and `snapshot-access` ([dev.lockstep.block.filter.snapshotaccess]) shows them:
+///
+///     file            the disk
+///     target          where old bytes go; what it holds before does not matter
+///     on-cbw-error    break-guest-write, or break-snapshot, where a write goes on although its old
+///                     bytes are lost and with them the snapshot
+///     cbw-timeout     0, which is no limit; nothing else is possible
 @NullMarked
 package dev.lockstep.block.filter.copybeforewrite;
 

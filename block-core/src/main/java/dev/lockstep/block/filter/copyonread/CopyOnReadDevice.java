@@ -23,13 +23,22 @@ import java.util.Set;
 public final class CopyOnReadDevice extends ResizableFilter {
     private final Gate device;
     private final int block;
+    private final int bottom;
     private final RangeLock locks;
     private final StepObserver observer;
 
     /// A filter above a device that has layers below it.
     public CopyOnReadDevice(Gate device) {
+        this(device, Integer.MAX_VALUE);
+    }
+
+    /// A filter that copies from some of them.
+    ///
+    /// @param bottom the lowest layer whose data is copied; the device's own is 1
+    public CopyOnReadDevice(Gate device, int bottom) {
         super(device);
         this.device = device;
+        this.bottom = bottom;
         block = Math.min(CopyBuffers.BYTES, device.capabilities().preferredBlockSize());
         locks = new RangeLock(block);
         observer = StepObserver.below(device);
@@ -40,7 +49,7 @@ public final class CopyOnReadDevice extends ResizableFilter {
         long end = offset + target.remaining();
         for (long at = offset; at < end && !device.capabilities().readOnly(); ) {
             Extent extent = device.extents(at, end - at).getFirst();
-            if (extent.depth() > 1) {
+            if (isCopied(extent)) {
                 copy(at, extent.end());
             }
             at = extent.end();
@@ -82,6 +91,10 @@ public final class CopyOnReadDevice extends ResizableFilter {
         }
     }
 
+    private boolean isCopied(Extent extent) {
+        return extent.depth() > 1 && extent.depth() <= bottom;
+    }
+
     private void copy(long from, long to) {
         long last = Math.min((to + block - 1) & -block, size());
         ByteBuffer buffer = CopyBuffers.take();
@@ -103,7 +116,7 @@ public final class CopyOnReadDevice extends ResizableFilter {
         try (Hold _ = locks.exclusive(offset, length)) {
             for (long at = offset; at < offset + length; ) {
                 Extent extent = device.extents(at, offset + length - at).getFirst();
-                if (extent.depth() > 1) {
+                if (isCopied(extent)) {
                     buffer.clear().limit((int) extent.length());
                     device.read(at, buffer);
                     observer.before(Step.COR_WRITE);

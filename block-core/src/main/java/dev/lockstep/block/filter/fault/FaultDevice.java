@@ -4,7 +4,7 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Extent;
 import dev.lockstep.block.WriteFlag;
-import dev.lockstep.block.filter.FilterDevice;
+import dev.lockstep.block.filter.ResizableFilter;
 import dev.lockstep.block.filter.fault.Fault.Operation;
 import dev.lockstep.block.graph.Abortable;
 import dev.lockstep.block.graph.Gate;
@@ -24,7 +24,7 @@ import java.util.concurrent.locks.ReentrantLock;
 /// A filter that delays or fails the requests that its rules pick. Rules come and go while requests
 /// are in flight. A `now` request that a rule might pick is declined, so that rules only ever count
 /// the blocking ones.
-public final class FaultDevice extends FilterDevice implements Abortable {
+public final class FaultDevice extends ResizableFilter implements Abortable {
     private final Gate gate;
     private final List<Rule> rules = new CopyOnWriteArrayList<>();
 
