@@ -6,6 +6,7 @@ import dev.lockstep.block.Extent;
 import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.RangeLock.Hold;
 import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.Zeroes;
 import dev.lockstep.block.filter.ResizableFilter;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.graph.Step;
@@ -120,11 +121,20 @@ public final class CopyOnReadDevice extends ResizableFilter {
                     buffer.clear().limit((int) extent.length());
                     device.read(at, buffer);
                     observer.before(Step.COR_WRITE);
-                    device.write(at, buffer.flip(), WriteFlag.NONE);
+                    keep(at, buffer.flip());
                 }
                 at = extent.end();
             }
         }
         buffer.clear().limit(length);
+    }
+
+    /// Zeroes take no room, if the device can have it so.
+    private void keep(long offset, ByteBuffer bytes) throws BlockException {
+        if (Zeroes.fill(bytes)) {
+            device.zero(offset, bytes.remaining(), WriteFlag.UNMAP);
+        } else {
+            device.write(offset, bytes, WriteFlag.NONE);
+        }
     }
 }

@@ -1,6 +1,7 @@
 package dev.lockstep.block.filter.preallocate;
 
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.filter.FilterDevice;
 import dev.lockstep.block.graph.Gate;
@@ -10,6 +11,9 @@ import java.util.concurrent.locks.ReentrantLock;
 
 /// Makes a file longer than its user asks for.
 final class PreallocateDevice extends FilterDevice implements Resizable {
+    /// What the length of every file is a multiple of.
+    static final int SECTOR_BYTES = 512;
+
     private final Gate file;
     private final long extraBytes;
     private final long alignBytes;
@@ -44,7 +48,7 @@ final class PreallocateDevice extends FilterDevice implements Resizable {
             if (bytes > file.size()) {
                 allocate(bytes);
             }
-            size = Math.max(size, bytes);
+            size = Math.max(size, Math.ceilDiv(bytes, SECTOR_BYTES) * SECTOR_BYTES);
         } finally {
             lock.unlock();
         }
@@ -65,6 +69,12 @@ final class PreallocateDevice extends FilterDevice implements Resizable {
     /// What was taken too much reads as zeroes, as what becomes part of a disk should.
     @Override
     public void resize(long bytes) throws BlockException {
+        if (bytes % SECTOR_BYTES != 0) {
+            throw new BlockException(
+                    Kind.INVALID,
+                    "%s: it cannot have %d bytes, which are no multiple of %d"
+                            .formatted(description(), bytes, SECTOR_BYTES));
+        }
         lock.lock();
         try {
             if (bytes < size || bytes > file.size()) {

@@ -9,7 +9,6 @@ import dev.lockstep.block.open.Opener;
 public final class PreallocateOpener {
     private static final long EXTRA_BYTES = 128 << 20;
     private static final long ALIGN_BYTES = 1 << 20;
-    private static final int SECTOR_BYTES = 512;
 
     /// 4 PiB: sums with a file's length stay far from overflow.
     private static final long BYTES_MAX = 1L << 52;
@@ -21,7 +20,10 @@ public final class PreallocateOpener {
         Edge file = options.child("file");
         long extra = options.bytes("prealloc-size", EXTRA_BYTES);
         long align = options.bytes("prealloc-align", ALIGN_BYTES);
-        if (align <= 0 || align % SECTOR_BYTES != 0 || align > BYTES_MAX || extra > BYTES_MAX) {
+        if (align <= 0
+                || align % PreallocateDevice.SECTOR_BYTES != 0
+                || align > BYTES_MAX
+                || extra > BYTES_MAX) {
             throw options.invalid(
                     ("'%s' is %d and '%s' is %d: write a multiple of %d, and neither more than"
                                     + " 4 PiB")
@@ -30,7 +32,7 @@ public final class PreallocateOpener {
                                     align,
                                     options.whole("prealloc-size"),
                                     extra,
-                                    SECTOR_BYTES));
+                                    PreallocateDevice.SECTOR_BYTES));
         }
         return () -> new PreallocateDevice(file.gate(), extra, align);
     }
