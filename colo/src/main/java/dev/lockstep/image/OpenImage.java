@@ -84,6 +84,11 @@ public final class OpenImage implements AutoCloseable {
     /// Tells the user which files were guessed to be raw and can be written to, in words of QEMU's
     /// that scripts look for.
     public void warnOfGuesses() {
+        warnOfGuesses(opened);
+    }
+
+    /// The same for what was opened otherwise.
+    public static void warnOfGuesses(Opened opened) {
         opened.guessedRaw().forEach(OpenImage::warn);
     }
 

@@ -14,6 +14,7 @@ import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.format.Backing;
 import dev.lockstep.block.format.Extents;
 import dev.lockstep.block.format.HostFile;
+import dev.lockstep.block.format.Layer;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.graph.Resizable;
 import dev.lockstep.block.graph.Step;
@@ -43,7 +44,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 /// A flush makes data and metadata durable. Closing writes the metadata too, so that an image which
 /// was closed has no leaks, but only a flush before makes that durable.
 public final class Qcow2Device
-        implements BlockDevice, Resizable, CompressedTarget, Located, Placing {
+        implements BlockDevice, Resizable, CompressedTarget, Located, Placing, Layer {
     /// How many clusters one step of a long zero or discard locks and changes, so that others get
     /// their turn: some 128 slices of 4 KiB.
     private static final long STEP_CLUSTERS = 1 << 16;
@@ -413,6 +414,20 @@ public final class Qcow2Device
             new Gate(this).zero(before, Math.max(0, hidden), WriteFlag.NONE);
         }
         resizer.publish(bytes);
+    }
+
+    @Override
+    public void changeBacking(@Nullable String name, @Nullable String format)
+            throws BlockException {
+        tables.commit();
+        tables.header().update(header -> header.withBacking(name, format));
+        tables.file().sync();
+    }
+
+    @Override
+    public void makeEmpty() throws BlockException {
+        new Resizer(image).drop(0, size);
+        tables.commit();
     }
 
     /// The internal snapshots. They change the whole image: no request is in flight meanwhile.

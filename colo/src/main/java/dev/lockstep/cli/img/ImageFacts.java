@@ -10,14 +10,23 @@ import dev.lockstep.qmp.Json;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.ArrayList;
+import java.util.List;
+
 /// What can be told about one image.
 ///
-/// @param name what its user calls it
+/// @param spec what its user calls it
 /// @param bytes the length of the guest's disk
 /// @param allocatedBytes the space that its file takes, or -1 if nobody knows
 /// @param known more of it, if it has a format that tells more
 public record ImageFacts(
-        String name, String format, long bytes, long allocatedBytes, @Nullable FormatFacts known) {
+        ImageSpec spec,
+        String format,
+        long bytes,
+        long allocatedBytes,
+        @Nullable FormatFacts known) {
+    /// Longer chains exist only in hostile images: no file can be opened so often.
+    private static final int CHAIN_MAX = 1024;
 
     /// Looks at an image.
     ///
@@ -29,11 +38,7 @@ public record ImageFacts(
                 case "qed" -> of(spec, holder, QedFacts.read(holder.gate()));
                 case "raw" ->
                         new ImageFacts(
-                                spec.text(),
-                                "raw",
-                                holder.gate().size(),
-                                holder.allocatedBytes(),
-                                null);
+                                spec, "raw", holder.gate().size(), holder.allocatedBytes(), null);
                 default ->
                         throw new BlockException(
                                 Kind.UNSUPPORTED,
@@ -45,26 +50,47 @@ public record ImageFacts(
     }
 
     private static ImageFacts of(ImageSpec spec, Holder holder, FormatFacts facts) {
-        return new ImageFacts(
-                spec.text(), holder.format(), facts.bytes(), holder.allocatedBytes(), facts);
+        return new ImageFacts(spec, holder.format(), facts.bytes(), holder.allocatedBytes(), facts);
+    }
+
+    /// Looks at an image and all images below it.
+    static List<ImageFacts> chain(ImageSpec top, boolean forceShare) throws BlockException {
+        List<ImageFacts> images = new ArrayList<>();
+        List<String> names = new ArrayList<>();
+        for (@Nullable ImageSpec next = top; next != null; next = images.getLast().backing()) {
+            if (names.contains(next.text()) || images.size() == CHAIN_MAX) {
+                throw new BlockException(
+                        Kind.INVALID,
+                        "the backing files of %s lead back to %s"
+                                .formatted(top.text(), next.text()));
+            }
+            images.add(of(next, forceShare));
+            names.add(next.text());
+        }
+        return images;
+    }
+
+    /// The backing file's name as it is recorded, or null.
+    @Nullable String backingFile() {
+        return known == null ? null : known.backingFile();
     }
 
     /// The image below it, or null: as it is recorded, relative to this image's folder.
     @Nullable ImageSpec backing() {
-        String recorded = known == null ? null : known.backingFile();
+        String recorded = backingFile();
         return known == null || recorded == null
                 ? null
                 : new ImageSpec(fullBackingName(recorded), known.backingFormat(), false);
     }
 
     private String fullBackingName(String recorded) {
-        return ImageName.relativeTo(name, recorded);
+        return ImageName.relativeTo(spec.text(), recorded);
     }
 
     /// `ImageInfo`.
     ObjectNode json() {
         ObjectNode facts = Json.object();
-        facts.put("filename", name);
+        facts.put("filename", spec.text());
         facts.put("format", format);
         facts.put("virtual-size", bytes);
         if (allocatedBytes >= 0) {
@@ -99,7 +125,7 @@ public record ImageFacts(
     /// The same for people.
     String text() {
         StringBuilder text = new StringBuilder();
-        line(text, "image", name);
+        line(text, "image", spec.text());
         line(text, "file format", format);
         line(text, "virtual size", "%s (%d bytes)".formatted(Sizes.human(bytes), bytes));
         line(text, "disk size", allocatedBytes < 0 ? "unavailable" : Sizes.human(allocatedBytes));

@@ -6,6 +6,7 @@ import dev.lockstep.block.file.CacheMode;
 import dev.lockstep.block.graph.Node;
 import dev.lockstep.block.open.Inherited;
 import dev.lockstep.block.open.Inherited.DetectZeroes;
+import dev.lockstep.block.open.Option;
 import dev.lockstep.block.open.Registry;
 import dev.lockstep.image.Drivers;
 import dev.lockstep.image.ImageSpec;
@@ -44,6 +45,18 @@ final class Images {
     /// For somebody who changes its length and flushes by himself: nothing lies above it.
     static OpenImage openToResize(ImageSpec spec, String cache) throws BlockException {
         return open(spec, inherited(false, cache, false));
+    }
+
+    /// The same without what lies below it.
+    static OpenImage openAlone(ImageSpec spec, String cache) throws BlockException {
+        try {
+            return OpenImage.open(
+                    spec.tree().with("backing", new Option.Nothing()),
+                    inherited(false, cache, false),
+                    drivers());
+        } catch (IllegalArgumentException e) {
+            throw new BlockException(Kind.INVALID, String.valueOf(e.getMessage()), e);
+        }
     }
 
     private static OpenImage open(ImageSpec spec, Inherited inherited) throws BlockException {

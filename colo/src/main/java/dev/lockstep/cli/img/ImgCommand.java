@@ -24,6 +24,8 @@ import java.util.concurrent.Callable;
             ConvertCommand.class,
             MapCommand.class,
             CompareCommand.class,
+            CommitCommand.class,
+            RebaseCommand.class,
             ResizeCommand.class,
             SnapshotCommand.class
         },

@@ -3,11 +3,8 @@ package dev.lockstep.cli.img;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 
 import dev.lockstep.block.BlockException;
-import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.image.ImageSpec;
 import dev.lockstep.qmp.Json;
-
-import org.jspecify.annotations.Nullable;
 
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -15,7 +12,6 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
@@ -31,9 +27,6 @@ import java.util.stream.Collectors;
         },
         footer = {"", "Example:", "  lockstep img info --output=json --backing-chain disk.qcow2"})
 final class InfoCommand implements Callable<Integer> {
-    /// Longer chains exist only in hostile images: no file can be opened so often.
-    private static final int CHAIN_MAX = 1024;
-
     @Mixin private ImageArguments image = new ImageArguments();
 
     @Option(names = "--output", paramLabel = "FORM", description = "human (the default) or json.")
@@ -68,20 +61,9 @@ final class InfoCommand implements Callable<Integer> {
     }
 
     private List<ImageFacts> images() throws BlockException {
-        List<ImageFacts> images = new ArrayList<>();
-        List<String> names = new ArrayList<>();
-        @Nullable ImageSpec next = image.spec(file);
-        do {
-            if (names.contains(next.text()) || images.size() == CHAIN_MAX) {
-                throw new BlockException(
-                        Kind.INVALID,
-                        "the backing files of %s lead back to %s".formatted(file, next.text()));
-            }
-            ImageFacts facts = ImageFacts.of(next, forceShare);
-            images.add(facts);
-            names.add(next.text());
-            next = chain ? facts.backing() : null;
-        } while (next != null);
-        return images;
+        ImageSpec spec = image.spec(file);
+        return chain
+                ? ImageFacts.chain(spec, forceShare)
+                : List.of(ImageFacts.of(spec, forceShare));
     }
 }
