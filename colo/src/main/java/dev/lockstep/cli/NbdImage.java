@@ -4,14 +4,12 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.file.CacheMode;
 import dev.lockstep.block.open.Inherited;
 import dev.lockstep.block.open.Inherited.DetectZeroes;
-import dev.lockstep.block.open.Option.Text;
 import dev.lockstep.block.open.Option.Whole;
 import dev.lockstep.block.open.Options;
 import dev.lockstep.block.overlay.BufferStore;
 import dev.lockstep.block.qcow2.bitmaps.PersistentBitmap;
 import dev.lockstep.image.Drivers;
 import dev.lockstep.image.ImageSpec;
-import dev.lockstep.image.KeyValues;
 import dev.lockstep.image.OpenImage;
 import dev.lockstep.nbd.MarkedBytes;
 import dev.lockstep.nbd.MetaContext;
@@ -248,25 +246,10 @@ final class NbdImage {
 
     private Options tree(ImageSpec spec) {
         try {
-            Options tree = spec.tree();
-            return internalSnapshot == null
-                    ? tree
-                    : tree.with("load-snapshot", wanted(internalSnapshot));
+            return spec.tree(internalSnapshot);
         } catch (IllegalArgumentException e) {
             throw new UsageError(String.valueOf(e.getMessage()));
         }
-    }
-
-    private static dev.lockstep.block.open.Option wanted(String snapshot) {
-        if (!snapshot.startsWith("snapshot.")) {
-            return new Text(snapshot);
-        }
-        Options keys = KeyValues.parse(snapshot);
-        if (keys.values().size() > 1 || !(keys.find("snapshot") instanceof Options wanted)) {
-            throw new IllegalArgumentException(
-                    "-l %s: write snapshot.id=ID,snapshot.name=NAME".formatted(snapshot));
-        }
-        return wanted;
     }
 
     private static void checkFormat(String format) {

@@ -1,6 +1,7 @@
 package dev.lockstep.image;
 
 import dev.lockstep.block.open.ImageName;
+import dev.lockstep.block.open.Option;
 import dev.lockstep.block.open.Options;
 
 import org.jspecify.annotations.Nullable;
@@ -28,5 +29,25 @@ public record ImageSpec(String text, @Nullable String format, boolean dotted) {
                     "'%s' names the driver itself: leave -f out".formatted(text));
         }
         return ImageName.withFormat(tree, format);
+    }
+
+    /// The same for the disk as it was when a snapshot inside the image was taken.
+    ///
+    /// @param snapshot an id or a name, or `snapshot.id=ID,snapshot.name=NAME`; null for the disk
+    /// @throws IllegalArgumentException as [#tree()]
+    public Options tree(@Nullable String snapshot) {
+        return snapshot == null ? tree() : tree().with("load-snapshot", wanted(snapshot));
+    }
+
+    private static Option wanted(String snapshot) {
+        if (!snapshot.startsWith("snapshot.")) {
+            return new Option.Text(snapshot);
+        }
+        Options keys = KeyValues.parse(snapshot);
+        if (keys.values().size() > 1 || !(keys.find("snapshot") instanceof Options wanted)) {
+            throw new IllegalArgumentException(
+                    "-l %s: write snapshot.id=ID,snapshot.name=NAME".formatted(snapshot));
+        }
+        return wanted;
     }
 }

@@ -1,6 +1,5 @@
 package dev.lockstep.it;
 
-import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -18,7 +17,6 @@ import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -308,29 +306,6 @@ class ImgIT {
         assertEquals(10 << 20, Files.size(path("base.raw")));
         img("resize -f raw --shrink base.raw 1M").expectSuccess();
         assertEquals(1 << 20, Files.size(path("base.raw")));
-    }
-
-    @Test
-    void an_interrupted_conversion_leaves_nothing() throws Exception {
-        try (RandomAccessFile file = new RandomAccessFile(path("huge").toFile(), "rw")) {
-            file.setLength(1L << 40);
-        }
-        Process converting =
-                Lockstep.launch(
-                        path("said"),
-                        "img",
-                        "convert",
-                        "-S",
-                        "0",
-                        "-O",
-                        "qcow2",
-                        path("huge").toString(),
-                        path("ours").toString());
-        await().atMost(Duration.ofMinutes(1))
-                .until(() -> Files.exists(path("ours")) && Files.size(path("ours")) > 1 << 20);
-        Peer.run("kill", "-INT", Long.toString(converting.pid())).expectSuccess();
-        assertEquals(130, converting.waitFor());
-        assertFalse(Files.exists(path("ours")));
     }
 
     private Path path(String name) {

@@ -9,6 +9,8 @@ import dev.lockstep.block.graph.Gate;
 import dev.lockstep.image.ImageSpec;
 import dev.lockstep.image.OpenImage;
 
+import org.jspecify.annotations.Nullable;
+
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -49,6 +51,14 @@ final class ConvertCommand implements Callable<Integer> {
             description = "The sources' cache mode. Default: writeback.")
     private String sourceCache = "writeback";
 
+    @Option(
+            names = "-l",
+            paramLabel = "SNAPSHOT",
+            description =
+                    "Copy the source as it was at a snapshot inside it: an id or a name, or"
+                            + " snapshot.id=ID,snapshot.name=NAME.")
+    private @Nullable String snapshot;
+
     @Option(names = "-p", description = "Show progress in a terminal.")
     private boolean progress;
 
@@ -75,16 +85,20 @@ final class ConvertCommand implements Callable<Integer> {
     }
 
     private void convert(Interruption interruption) throws IOException {
+        if (snapshot != null && files.size() > 2) {
+            throw new BlockException(Kind.INVALID, "-l: name one source only");
+        }
         List<OpenImage> sources = new ArrayList<>();
         try {
             List<Gate> gates = new ArrayList<>();
             for (String file : files.subList(0, files.size() - 1)) {
-                OpenImage opened = Images.openToRead(image.spec(file), sourceCache, forceShare);
+                OpenImage opened =
+                        Images.openToRead(image.spec(file), snapshot, sourceCache, forceShare);
                 sources.add(opened);
                 gates.add(opened.connect(true));
             }
             Gate source = gates.size() == 1 ? gates.getFirst() : new Gate(new Concatenation(gates));
-            convert(source, files.getLast(), interruption);
+            convert(copying.source(source, quiet), files.getLast(), interruption);
         } finally {
             for (OpenImage opened : sources) {
                 opened.close();

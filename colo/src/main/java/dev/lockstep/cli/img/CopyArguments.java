@@ -4,6 +4,11 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.copy.CopyOptions;
 import dev.lockstep.block.copy.Sink;
+import dev.lockstep.block.filter.salvage.SalvageDevice;
+import dev.lockstep.block.filter.throttle.Limits;
+import dev.lockstep.block.filter.throttle.Rate;
+import dev.lockstep.block.filter.throttle.ThrottleDevice;
+import dev.lockstep.block.filter.throttle.ThrottleGroup;
 import dev.lockstep.block.graph.Gate;
 
 import org.jspecify.annotations.Nullable;
@@ -43,9 +48,56 @@ final class CopyArguments {
                     "Data may lie in the target in any order, which makes it a little faster.")
     private boolean anyOrder;
 
-    @Option(names = "-C", description = "Taken, and makes no difference.")
-    @SuppressWarnings("UnusedVariable")
+    @Option(
+            names = "-C",
+            description =
+                    "Taken, and makes no difference, but that -c, -S and --salvage exclude it.")
     private boolean offload;
+
+    @Option(
+            names = "-r",
+            paramLabel = "RATE",
+            description = "Read at most so many bytes a second: a number with k, M, G or T.")
+    private @Nullable String rate;
+
+    @Option(
+            names = "--salvage",
+            description =
+                    "What cannot be read of the sources is zeroes in the target, and is told of"
+                            + " on standard error.")
+    private boolean salvage;
+
+    /// How the sources are read.
+    ///
+    /// @param quiet nothing is told of what is lost
+    Gate source(Gate source, boolean quiet) throws BlockException {
+        if (offload && (compress || sparse != null || salvage)) {
+            throw new BlockException(
+                    Kind.INVALID, "-C excludes -c, -S and --salvage: leave one out");
+        }
+        Gate read = source;
+        if (rate != null) {
+            read = new Gate(new ThrottleDevice(read, new ThrottleGroup(limits(rate))));
+        }
+        if (salvage) {
+            read = new Gate(new SalvageDevice(read, quiet ? _ -> {} : CopyArguments::warn));
+        }
+        return read;
+    }
+
+    private static Limits limits(String rate) throws BlockException {
+        long perSecond = Sizes.parse("-r", rate);
+        if (perSecond == 0 || perSecond > Rate.MAX) {
+            throw new BlockException(Kind.INVALID, "-r %s: write 1 to 900T".formatted(rate));
+        }
+        Rate bytes = new Rate(perSecond, 0, 1);
+        return new Limits(
+                Limits.Split.UNLIMITED, new Limits.Split(bytes, Rate.UNLIMITED, Rate.UNLIMITED), 0);
+    }
+
+    private static void warn(String loss) {
+        System.err.println("lockstep img convert: warning: " + loss);
+    }
 
     /// How to copy to a target.
     CopyOptions options(Gate target) throws BlockException {

@@ -12,6 +12,8 @@ import dev.lockstep.image.Drivers;
 import dev.lockstep.image.ImageSpec;
 import dev.lockstep.image.OpenImage;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.Locale;
 import java.util.Set;
 
@@ -30,12 +32,21 @@ final class Images {
     /// @param forceShare others may be writing to it
     static OpenImage openToRead(ImageSpec spec, String cache, boolean forceShare)
             throws BlockException {
-        return open(spec, inherited(true, cache, forceShare));
+        return openToRead(spec, null, cache, forceShare);
+    }
+
+    /// For reading what it was when a snapshot inside it was taken.
+    ///
+    /// @param snapshot what `-l` says, or null for the image as it is
+    static OpenImage openToRead(
+            ImageSpec spec, @Nullable String snapshot, String cache, boolean forceShare)
+            throws BlockException {
+        return open(spec, snapshot, inherited(true, cache, forceShare));
     }
 
     /// For writing.
     static OpenImage openToWrite(ImageSpec spec, String cache) throws BlockException {
-        OpenImage image = open(spec, inherited(false, cache, false));
+        OpenImage image = open(spec, null, inherited(false, cache, false));
         if (isWriteThrough(cache)) {
             image.writeThrough();
         }
@@ -44,7 +55,7 @@ final class Images {
 
     /// For somebody who changes its length and flushes by himself: nothing lies above it.
     static OpenImage openToResize(ImageSpec spec, String cache) throws BlockException {
-        return open(spec, inherited(false, cache, false));
+        return open(spec, null, inherited(false, cache, false));
     }
 
     /// The same without what lies below it.
@@ -59,9 +70,10 @@ final class Images {
         }
     }
 
-    private static OpenImage open(ImageSpec spec, Inherited inherited) throws BlockException {
+    private static OpenImage open(ImageSpec spec, @Nullable String snapshot, Inherited inherited)
+            throws BlockException {
         try {
-            return OpenImage.open(spec, inherited, drivers());
+            return OpenImage.open(spec.tree(snapshot), inherited, drivers());
         } catch (IllegalArgumentException e) {
             throw new BlockException(Kind.INVALID, String.valueOf(e.getMessage()), e);
         }

@@ -17,12 +17,22 @@ record ImagePlan(long refcountTable, long refcountBlocks, long l1, long l2, long
     private static final long HEADER = 1;
 
     static ImagePlan of(CreateOptions options) throws BlockException {
+        return of(options, options.mapped(), options.dataFile() == null);
+    }
+
+    /// Of an image that has all of the guest's clusters, in this file.
+    static ImagePlan full(CreateOptions options) throws BlockException {
+        return of(options, true, true);
+    }
+
+    private static ImagePlan of(CreateOptions options, boolean mapped, boolean here)
+            throws BlockException {
         Geometry geometry = options.geometry();
         long l1Entries = geometry.l1Entries(options.size());
         long l1 = Math.max(1, geometry.clusters(l1Entries * Long.BYTES));
-        long l2 = options.mapped() ? l1Entries : 0;
+        long l2 = mapped ? l1Entries : 0;
         long guest = Math.ceilDiv(options.size(), (long) options.clusterSize());
-        long data = options.mapped() && options.dataFile() == null ? guest : 0;
+        long data = mapped && here ? guest : 0;
         long refcountTable = 1;
         long refcountBlocks = 1;
         // The blocks count themselves and the table: each round adds what the last one was short

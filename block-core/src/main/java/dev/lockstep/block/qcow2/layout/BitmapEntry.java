@@ -147,6 +147,11 @@ public record BitmapEntry(
         out.put(extraData()).put(nameBytes);
     }
 
+    /// How many bytes of the directory a bitmap takes that has nothing but a name.
+    public static int bytes(String name) {
+        return HeaderFormat.padded(FIXED_BYTES + name.getBytes(StandardCharsets.UTF_8).length);
+    }
+
     private int bytes() {
         return HeaderFormat.padded(
                 FIXED_BYTES + extraData.remaining() + name.getBytes(StandardCharsets.UTF_8).length);

@@ -1,0 +1,5 @@
+/// Tests of the filter of this name.
+@NullMarked
+package dev.lockstep.block.filter.salvage;
+
+import org.jspecify.annotations.NullMarked;
