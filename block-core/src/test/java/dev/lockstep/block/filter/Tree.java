@@ -53,7 +53,7 @@ public final class Tree implements AutoCloseable {
 
     /// Opens options as they stand after `--image-opts`.
     public static Tree of(String text) throws BlockException {
-        return new Tree(Arrays.asList(text.split(",")), false);
+        return new Tree(Arrays.asList(text.split(",", -1)), false);
     }
 
     /// The way to the device on top.

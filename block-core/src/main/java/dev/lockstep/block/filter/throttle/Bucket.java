@@ -3,8 +3,8 @@ package dev.lockstep.block.filter.throttle;
 /// A leaky bucket, as a meter: it tells how long to wait until there is room.
 ///
 /// Without bursts it holds what a tenth of a second allows: so much may come at once. With bursts
-/// it holds a whole burst, and a second level, which leaks at the burst's rate, holds a tenth of a
-/// second of that.
+/// it holds a whole burst. A burst of one second may come at once; for a longer one a second level,
+/// which leaks at the burst's rate, holds a tenth of a second of that.
 ///
 /// A request is let in while there is any room, however large it is; the next waits the longer.
 ///
@@ -35,9 +35,10 @@ final class Bucket {
             return wait(level - rate.average() * AT_ONCE, rate.average());
         }
         double room = (double) rate.burst() * rate.burstSeconds();
-        return Math.max(
-                wait(level - room, rate.average()),
-                wait(burstLevel - rate.burst() * AT_ONCE, rate.burst()));
+        long average = wait(level - room, rate.average());
+        return rate.burstSeconds() == 1
+                ? average
+                : Math.max(average, wait(burstLevel - rate.burst() * AT_ONCE, rate.burst()));
     }
 
     /// Adds what is let in.

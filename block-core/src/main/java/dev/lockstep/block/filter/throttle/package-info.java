@@ -3,7 +3,8 @@
 ///
 /// Each limit is a leaky bucket ([dev.lockstep.block.filter.throttle.Bucket]): requests fill it, it
 /// leaks at the rate that is allowed on average, and who finds it full waits. A limit with a burst
-/// has a larger bucket, and a second one that keeps the burst to its own rate.
+/// has a larger bucket, and if it may last for more than a second also a second one, which keeps it
+/// to its own rate.
 ///
 /// A [dev.lockstep.block.filter.throttle.ThrottleGroup] has the buckets; each
 /// [dev.lockstep.block.filter.throttle.ThrottleDevice] is a member of one. Of the requests that
