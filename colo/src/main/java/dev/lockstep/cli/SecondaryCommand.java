@@ -35,9 +35,11 @@ import java.util.concurrent.Callable;
         },
         footer = {
             "",
-            "What survives: the disk and its record, always. The buffers do not outlive the process,",
-            "in a folder as little as in memory: a restart during a session has lost the checkpoint,",
-            "the record says so, and only --force promotes what is left.",
+            "What survives: the disk and its record, always. With --durable so do the buffers: a",
+            "restart, or the host's, holds exactly the last checkpoint, and what its own guest",
+            "flushed since; `failover --to checkpoint` works as before. Without it, in a folder as",
+            "in memory, a restart during a session has lost the checkpoint, the record says so, and",
+            "only --force promotes what is left.",
             "",
             "Example:",
             "  lockstep colo secondary --name vm1 --disk S.raw --buffers ram \\",
@@ -55,6 +57,14 @@ final class SecondaryCommand implements Callable<Integer> {
                             + " in files in a folder, which is created if missing, or in memory.")
     @SuppressWarnings("NullAway.Init")
     private String buffers;
+
+    @Option(
+            names = "--durable",
+            description =
+                    "Have each saved byte on stable storage in the folder of --buffers before it is"
+                            + " overwritten: after a crash or a power cut this side holds its last"
+                            + " checkpoint. The first write to a cluster then waits for the disk.")
+    private boolean durable;
 
     @Option(
             names = "--listen",
@@ -98,7 +108,7 @@ final class SecondaryCommand implements Callable<Integer> {
 
     private SecondaryOptions options() {
         try {
-            Buffers place = Buffers.parse(buffers);
+            Buffers place = Buffers.parse(buffers, durable);
             return new SecondaryOptions(
                     side.name,
                     side.disk,

@@ -62,9 +62,10 @@ final class StatusCommand implements Callable<Integer> {
             line(
                     text,
                     "buffered",
-                    "%d bytes, of which a failover to the checkpoint drops %d of the primary's"
+                    "%d bytes (%s), of which a failover to the checkpoint drops %d of the primary's"
                             .formatted(
                                     status.path("bufferedBytes").asLong(),
+                                    status.path("buffers").asText(),
                                     status.path("droppedBytes").asLong()));
         }
         line(text, "peer", peer(status.path("peer")));

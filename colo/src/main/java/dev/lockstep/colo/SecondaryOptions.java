@@ -43,7 +43,7 @@ public record SecondaryOptions(
             }
         }
 
-        /// In sparse files in a folder, which is created if missing.
+        /// In sparse files in a folder, which is created if missing: gone with the process too.
         record Folder(Path path) implements Buffers {
             @Override
             public String toString() {
@@ -51,12 +51,33 @@ public record SecondaryOptions(
             }
         }
 
+        /// In files in a folder, which is created if missing, each saved byte on stable storage
+        /// before it is overwritten: a restart finds the checkpoint again.
+        record Durable(Path path) implements Buffers {
+            @Override
+            public String toString() {
+                return path.toString();
+            }
+        }
+
+        /// Whether a restart finds them.
+        default boolean outlivesProcess() {
+            return this instanceof Durable;
+        }
+
         /// Reads `ram` or a folder's path.
-        static Buffers parse(String text) {
+        static Buffers parse(String text, boolean durable) {
             if (text.isEmpty()) {
                 throw new IllegalArgumentException("--buffers is 'ram' or a folder");
             }
-            return text.equals(RAM) ? new Ram() : new Folder(Path.of(text));
+            if (text.equals(RAM)) {
+                if (durable) {
+                    throw new IllegalArgumentException(
+                            "--durable needs a folder: memory does not outlive the process");
+                }
+                return new Ram();
+            }
+            return durable ? new Durable(Path.of(text)) : new Folder(Path.of(text));
         }
     }
 
@@ -91,7 +112,7 @@ public record SecondaryOptions(
     public static long defaultLimitBytes(Buffers buffers) {
         return switch (buffers) {
             case Buffers.Ram _ -> RAM_LIMIT_BYTES_DEFAULT;
-            case Buffers.Folder _ -> FOLDER_LIMIT_BYTES_DEFAULT;
+            case Buffers.Folder _, Buffers.Durable _ -> FOLDER_LIMIT_BYTES_DEFAULT;
         };
     }
 

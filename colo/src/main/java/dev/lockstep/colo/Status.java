@@ -19,6 +19,8 @@ import java.util.Locale;
 /// @param bufferedBytes what the active and the hidden disk hold; 0 on a primary
 /// @param droppedBytes what a failover to the checkpoint would drop of the primary's writes: the
 ///     hidden disk's part of `bufferedBytes`
+/// @param buffers `durable` if a restart finds what they hold, else `volatile`; null where there
+///     are none
 /// @param peer the other side; null if this one has none
 /// @param sync the initial copy; null if none runs
 /// @param error what is wrong, as `query-xen-replication-status` has it; null if nothing is
@@ -34,6 +36,7 @@ public record Status(
         boolean inSync,
         long bufferedBytes,
         long droppedBytes,
+        @Nullable String buffers,
         @Nullable Peer peer,
         @Nullable SyncProgress sync,
         @Nullable String error,
@@ -63,7 +66,8 @@ public record Status(
                 .put("generation", generation)
                 .put("inSync", inSync)
                 .put("bufferedBytes", bufferedBytes)
-                .put("droppedBytes", droppedBytes);
+                .put("droppedBytes", droppedBytes)
+                .put("buffers", buffers);
         json.set("peer", peer == null ? null : Json.of(peer));
         json.set("sync", sync == null ? null : Json.of(sync));
         return json.put("error", error)

@@ -74,7 +74,7 @@ class ColoMonitorTest {
         assertEquals(
                 "{\"name\":\"vm1\",\"role\":\"secondary\",\"state\":\"failing-over\",\"epoch\":7,"
                         + "\"generation\":\"ab\",\"inSync\":true,\"bufferedBytes\":30,"
-                        + "\"droppedBytes\":10,\"peer\":{\"address\":\"127.0.0.1:1\","
+                        + "\"droppedBytes\":10,\"buffers\":\"durable\",\"peer\":{\"address\":\"127.0.0.1:1\","
                         + "\"connected\":true,\"lastHeardMs\":12},\"sync\":null,\"error\":null,"
                         + "\"export\":\"nbd://127.0.0.1:2/vm1\","
                         + "\"listen\":\"nbd://127.0.0.1:3/vm1\",\"monitor\":\"127.0.0.1:4\"}",
@@ -202,6 +202,7 @@ class ColoMonitorTest {
                     true,
                     30,
                     10,
+                    "durable",
                     new Status.Peer("127.0.0.1:1", true, 12L),
                     null,
                     error,

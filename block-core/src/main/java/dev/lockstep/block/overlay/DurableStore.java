@@ -13,7 +13,6 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.ReentrantLock;
 
 /// A store that outlives its process and a power cut: a data file, and a map file that says which
@@ -44,9 +43,9 @@ public final class DurableStore implements ClusterStore {
     /// changes first and is marked then.
     private final ClusterBitmap changed;
 
-    /// Whether clusters were dropped since the backing device was last flushed for it. It is set
+    /// Whether clusters were ever dropped, and the backing device is to be flushed first. It is set
     /// before their bits are cleared.
-    private final AtomicBoolean dropped = new AtomicBoolean();
+    private volatile boolean dropping;
 
     /// Guards: header, broken, and what is written to the map.
     private final ReentrantLock lock = new ReentrantLock();
@@ -243,7 +242,7 @@ public final class DurableStore implements ClusterStore {
 
     @Override
     public long drop(long from, long to) {
-        dropped.set(true);
+        dropping = true;
         kept.clear(from, to);
         long gone = held.clear(from, to);
         mark(from, to);
@@ -265,7 +264,7 @@ public final class DurableStore implements ClusterStore {
             long next = 0;
             do {
                 Taken taken = take(next);
-                if (dropped.getAndSet(false)) {
+                if (dropping) {
                     backing.flush();
                 }
                 data.flush();
@@ -331,11 +330,12 @@ public final class DurableStore implements ClusterStore {
 
     @Override
     public void empty() throws BlockException {
-        empty(MapHeader.Name.NONE);
+        empty(header.name());
     }
 
-    /// Holds nothing any more, under another name. One write, however much is held.
-    void empty(MapHeader.Name name) throws BlockException {
+    /// Holds nothing any more, under another name. One write, however much is held. Whoever has an
+    /// overlay over this store makes that empty first.
+    public void empty(MapHeader.Name name) throws BlockException {
         lock.lock();
         try {
             checkWhole();
@@ -343,6 +343,7 @@ public final class DurableStore implements ClusterStore {
             held.clear();
             kept.clear();
             changed.clear();
+            dropping = false;
         } finally {
             lock.unlock();
         }

@@ -51,13 +51,13 @@ public record MapHeader(
     static final int SLOTS = 2;
 
     private static final int VERSION = 1;
-    private static final int NAMES_AT = 64;
+    private static final int NAMES_AT = 72;
     private static final int CHECKSUM_AT = SLOT_BYTES - Integer.BYTES;
 
-    /// Sixteen bytes of the owner's.
-    public record Name(long high, long low) {
+    /// Twenty-four bytes of the owner's.
+    public record Name(long high, long low, long number) {
         /// Nobody's.
-        public static final Name NONE = new Name(0, 0);
+        public static final Name NONE = new Name(0, 0, 0);
     }
 
     /// Checks the numbers; what is read from a file was checked before.
@@ -135,7 +135,7 @@ public record MapHeader(
         slot.put(MAGIC.getBytes(StandardCharsets.US_ASCII)).putInt(VERSION);
         slot.putInt(Integer.numberOfTrailingZeros(clusterBytes));
         slot.putLong(sequence).putLong(generation).putLong(size);
-        slot.putLong(name.high).putLong(name.low);
+        slot.putLong(name.high).putLong(name.low).putLong(name.number);
         byte[][] names = {bytes(backingFile), bytes(backingFormat), bytes(dataFile)};
         for (byte[] each : names) {
             slot.putShort((short) each.length);
@@ -171,7 +171,7 @@ public record MapHeader(
         long sequence = slot.getLong();
         long generation = slot.getLong();
         long size = slot.getLong();
-        Name name = new Name(slot.getLong(), slot.getLong());
+        Name name = new Name(slot.getLong(), slot.getLong(), slot.getLong());
         int[] lengths = {slot.getShort(), slot.getShort(), slot.getShort()};
         String wrong = wrong(size, clusterBytes);
         if (!isCount(sequence) || !isCount(generation) || wrong != null || !areLengths(lengths)) {

@@ -77,12 +77,12 @@ class DurableStoreTest {
         assertEquals(0, found.getLong(16));
         assertEquals(1, found.getLong(24));
         assertEquals(SIZE, found.getLong(32));
-        assertEquals(4, found.getShort(56));
-        assertEquals(3, found.getShort(58));
-        assertEquals(1, found.getShort(60));
+        assertEquals(4, found.getShort(64));
+        assertEquals(3, found.getShort(66));
+        assertEquals(1, found.getShort(68));
         assertEquals(
                 ByteBuffer.wrap("baserawd".getBytes(StandardCharsets.US_ASCII)),
-                found.slice(64, 8));
+                found.slice(72, 8));
         assertEquals(1, found.getLong(8192));
         assertEquals(0, found.getInt(8200));
         assertEquals(1 << 3, found.get(8192 + 16));

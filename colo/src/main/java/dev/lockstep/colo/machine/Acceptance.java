@@ -59,7 +59,7 @@ final class Acceptance {
             case FENCING -> {
                 turn.act(new Action.ShutGuest());
                 long ticket = turn.ticket();
-                turn.act(new Action.Drain(ticket));
+                turn.act(new Action.Drain(ticket, Optional.of(job.next().identity())));
                 advance(turn, job, Job.Accepting.Stage.DRAINING, ticket);
             }
             case DRAINING ->

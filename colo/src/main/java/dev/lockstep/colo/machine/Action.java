@@ -16,8 +16,10 @@ public sealed interface Action {
 
     /// Long: wait until no request of the guest (on a secondary: of the target either) is in
     /// flight, then flush: both disks on a primary, the disk and its buffers on a secondary. The
-    /// guest is shut before. Fails if the guest is opened first.
-    record Drain(long ticket) implements Action {}
+    /// guest is shut before. Fails if the guest is opened first. On a secondary `next` is the
+    /// checkpoint that its fresh buffers are for, if there are to be any: buffers on disk are named
+    /// after it, durably, so that a record that is stored afterwards names them.
+    record Drain(long ticket, Optional<Identity> next) implements Action {}
 
     /// Long: secondary. Close the connections of the session, wait for their requests, flush the
     /// disk. From the moment it is begun no request of the session is admitted.

@@ -44,7 +44,7 @@ final class Checkpoint {
             case FLUSHING -> {
                 turn.act(new Action.ShutGuest());
                 long ticket = turn.ticket();
-                turn.act(new Action.Drain(ticket));
+                turn.act(new Action.Drain(ticket, Optional.empty()));
                 advance(turn, job, Stage.DRAINING, ticket);
             }
             case DRAINING -> {

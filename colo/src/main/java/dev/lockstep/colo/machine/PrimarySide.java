@@ -315,7 +315,7 @@ final class PrimarySide {
         }
         turn.act(new Action.ShutGuest());
         long ticket = turn.ticket();
-        turn.act(new Action.Drain(ticket));
+        turn.act(new Action.Drain(ticket, Optional.empty()));
         turn.job = new Quitting(Quitting.Stage.DRAINING, ticket, request, turn.nanos);
     }
 

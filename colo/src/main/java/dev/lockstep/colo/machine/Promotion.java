@@ -71,7 +71,7 @@ final class Promotion {
         }
         turn.act(new Action.ShutGuest());
         long ticket = turn.ticket();
-        turn.act(new Action.Drain(ticket));
+        turn.act(new Action.Drain(ticket, Optional.empty()));
         advance(turn, job, Job.Promoting.Stage.DRAINING, ticket);
     }
 
@@ -143,7 +143,7 @@ final class Promotion {
     /// Why this side does not become the primary, or nothing.
     static Optional<String> refusal(Node node, FailoverTo to, boolean force) {
         if (!force) {
-            String obstacle = obstacle(node);
+            String obstacle = obstacle(node, to);
             if (!obstacle.isEmpty()) {
                 return Optional.of(obstacle + "; --force fails over all the same");
             }
@@ -155,7 +155,7 @@ final class Promotion {
         return Optional.empty();
     }
 
-    private static String obstacle(Node node) {
+    private static String obstacle(Node node, FailoverTo to) {
         if (node.record().isEmpty()) {
             return "this side was never in sync with a primary";
         }
@@ -163,8 +163,9 @@ final class Promotion {
             return "this side still hears its primary";
         }
         return switch (node.record().get().standing()) {
+            // What buffers on disk have kept is the checkpoint, however often this side restarted.
             case FOLLOWING ->
-                    node.restarted()
+                    node.restarted() && !(to == FailoverTo.CHECKPOINT && node.hasCheckpoint())
                             ? "this side restarted while its session was open, so it may lack"
                                     + " writes that its primary acknowledged"
                             : "";

@@ -159,7 +159,7 @@ final class SecondarySide {
             Turn turn, long asker, boolean local, boolean last, long epoch) {
         turn.act(new Action.ShutGuest());
         long ticket = turn.ticket();
-        turn.act(new Action.Drain(ticket));
+        turn.act(new Action.Drain(ticket, Optional.of(turn.ours().identity().at(epoch))));
         turn.job = new Job.Swapping(Job.Swapping.Stage.DRAINING, ticket, asker, local, last, epoch);
     }
 

@@ -8,6 +8,7 @@ import dev.lockstep.colo.machine.Acknowledgement;
 import dev.lockstep.colo.machine.Action;
 import dev.lockstep.colo.machine.Event;
 import dev.lockstep.colo.machine.Event.Culprit;
+import dev.lockstep.colo.machine.Identity;
 import dev.lockstep.colo.machine.Message;
 import dev.lockstep.colo.machine.Node;
 import dev.lockstep.colo.machine.Nonce;
@@ -183,7 +184,8 @@ public final class Leader implements PairListener, AutoCloseable {
     public boolean carryOut(Action action) {
         switch (action) {
             case Action.Flush(long ticket) -> inBackground(ticket, () -> flush(ticket));
-            case Action.Drain(long ticket) -> inBackground(ticket, () -> drain(ticket));
+            case Action.Drain(long ticket, Optional<Identity> _) ->
+                    inBackground(ticket, () -> drain(ticket));
             case Action.Attach(long ticket, Nonce session) -> {
                 want(session);
                 inBackground(ticket, () -> attach(ticket, session));

@@ -254,6 +254,7 @@ public final class PrimaryNode implements Side {
                 node.inSync(),
                 0,
                 0,
+                null,
                 new Status.Peer(peer, node.hearsPeer(), lastHeardMs),
                 leader.progress().orElse(null),
                 node.error().orElse(null),

@@ -49,13 +49,14 @@ final class CommitDevice implements BlockDevice {
     }
 
     /// The edge to the disk emulates what the disk lacks, so that all of it is native here: a write
-    /// that is to be durable at once must not wait until everything is committed.
+    /// that is to be durable at once must not wait until everything is committed. Over durable
+    /// buffers it is durable only once they no longer claim its clusters, so it takes a flush.
     @Override
     public Capabilities capabilities() {
         Capabilities below = disk.capabilities();
         return new Capabilities(
                 below.readOnly(),
-                Support.NATIVE,
+                layers.isDurable() ? Support.EMULATED : Support.NATIVE,
                 Support.NATIVE,
                 below.discard(),
                 1,
@@ -112,11 +113,15 @@ final class CommitDevice implements BlockDevice {
         }
     }
 
-    /// What it covers is only on stable storage once the buffers are empty, because they are lost
-    /// when this process is.
+    /// What it covers is on stable storage when the disk and durable buffers are; or once volatile
+    /// buffers are empty, because they are lost when this process is.
     @Override
     public void flush() throws BlockException {
-        progress.awaitDrained();
+        if (layers.isDurable()) {
+            layers.flush();
+        } else {
+            progress.awaitDrained();
+        }
         disk.flush();
     }
 

@@ -41,13 +41,15 @@ final class Committer {
         this.disk = disk;
     }
 
-    /// Returns when the buffers are empty and all that was in them is on stable storage.
+    /// Returns when the buffers are empty, all that was in them is on stable storage, and a restart
+    /// would find them empty too.
     ///
     /// @throws BlockException if something could not be written; the rest has been
     void run() throws BlockException {
         try {
             round();
             disk.flush();
+            layers.flush();
             device.progress().drained();
         } catch (BlockException e) {
             device.progress().failed(e);

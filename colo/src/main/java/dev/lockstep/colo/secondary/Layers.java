@@ -8,6 +8,7 @@ import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.overlay.BufferOverlay;
 import dev.lockstep.block.overlay.BufferStore;
 import dev.lockstep.block.overlay.ByteBudget;
+import dev.lockstep.block.overlay.DurableStore;
 
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -23,29 +24,59 @@ final class Layers {
     /// first write and cost more of them.
     static final int CLUSTER_BYTES = 64 << 10;
 
+    private static final String HIDDEN = "hidden buffer";
+    private static final String ACTIVE = "active buffer";
     private static final Logger LOG = LoggerFactory.getLogger(Layers.class);
 
     private final Gate disk;
     private final BufferOverlay hidden;
     private final BufferOverlay active;
+    private final boolean durable;
 
-    private Layers(Gate disk, BlockDevice hiddenStore, BlockDevice activeStore, ByteBudget budget) {
+    private Layers(Gate disk, BufferOverlay hidden, BufferOverlay active, boolean durable) {
         this.disk = disk;
-        this.hidden = new BufferOverlay("hidden buffer", disk, hiddenStore, CLUSTER_BYTES, budget);
-        this.active =
-                new BufferOverlay(
-                        "active buffer", new Gate(hidden), activeStore, CLUSTER_BYTES, budget);
+        this.hidden = hidden;
+        this.active = active;
+        this.durable = durable;
     }
 
-    /// Empty buffers.
+    /// Empty buffers, which are gone with their process.
     static Layers create(Gate disk, BufferStore stores, ByteBudget budget) throws BlockException {
-        BlockDevice hidden = stores.create("hidden", disk.size());
+        BufferOverlay hidden =
+                new BufferOverlay(
+                        HIDDEN, disk, stores.create("hidden", disk.size()), CLUSTER_BYTES, budget);
         try {
-            return new Layers(disk, hidden, stores.create("active", disk.size()), budget);
+            BufferOverlay active =
+                    new BufferOverlay(
+                            ACTIVE,
+                            new Gate(hidden),
+                            stores.create("active", disk.size()),
+                            CLUSTER_BYTES,
+                            budget);
+            return new Layers(disk, hidden, active, false);
         } catch (BlockException e) {
             release(hidden);
             throw e;
         }
+    }
+
+    /// Durable buffers, with what they hold.
+    static Layers over(
+            Gate disk, DurableStore hiddenStore, DurableStore activeStore, ByteBudget budget) {
+        BufferOverlay hidden = BufferOverlay.open(HIDDEN, disk, hiddenStore, budget);
+        BufferOverlay active = BufferOverlay.open(ACTIVE, new Gate(hidden), activeStore, budget);
+        return new Layers(disk, hidden, active, true);
+    }
+
+    /// Whether what they hold outlives the process and a power cut.
+    boolean isDurable() {
+        return durable;
+    }
+
+    /// Makes durable, if these buffers can, what they hold and what they do not any more.
+    void flush() throws BlockException {
+        active.flush();
+        hidden.flush();
     }
 
     /// What the primary writes to.
@@ -98,13 +129,14 @@ final class Layers {
         return active.extents(offset, length);
     }
 
-    /// Lets the disk show in the clusters that lie wholly in a range.
+    /// Lets the disk show in the clusters that lie wholly in a range. From below: the hidden buffer
+    /// must not show where the active one holds nothing any more, nor after a power cut.
     void drop(long offset, long length) {
-        active.drop(offset, length);
         hidden.drop(offset, length);
+        active.drop(offset, length);
     }
 
-    /// Gives everything back. Nothing is in flight.
+    /// Gives everything back, but what is durable. Nothing is in flight.
     void close() {
         release(active);
         release(hidden);

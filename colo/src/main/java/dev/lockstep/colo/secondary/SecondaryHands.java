@@ -3,14 +3,15 @@ package dev.lockstep.colo.secondary;
 import dev.lockstep.block.BlockDevice;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.graph.Gate;
-import dev.lockstep.block.overlay.BufferStore;
 import dev.lockstep.colo.Actor;
 import dev.lockstep.colo.ColoMonitor;
 import dev.lockstep.colo.ColoMonitor.ExitReason;
 import dev.lockstep.colo.SecondaryOptions;
 import dev.lockstep.colo.machine.Action;
+import dev.lockstep.colo.machine.DurableRecord;
 import dev.lockstep.colo.machine.Event;
 import dev.lockstep.colo.machine.Event.Culprit;
+import dev.lockstep.colo.machine.Identity;
 import dev.lockstep.colo.machine.Node;
 import dev.lockstep.colo.machine.Nonce;
 import dev.lockstep.colo.machine.Role;
@@ -63,7 +64,7 @@ final class SecondaryHands implements Actor.Hands, SecondaryStack.Listener, Auto
     SecondaryHands(
             SecondaryOptions options,
             BlockDevice disk,
-            BufferStore buffers,
+            BufferSource buffers,
             Step first,
             Actor.RecordStore store,
             ColoMonitor monitor)
@@ -74,15 +75,30 @@ final class SecondaryHands implements Actor.Hands, SecondaryStack.Listener, Auto
         this.server = NbdServer.start(target, options.tls().serverOptions(options.listen()));
         this.actor = new Actor(options.name(), first, store, this);
         this.stack = new SecondaryStack(disk, buffers, options.bufferLimitBytes(), this);
-        Node node = first.node();
-        if (node.role() == Role.PRIMARY) {
+        begin(first.node(), buffers);
+    }
+
+    private void begin(Node node, BufferSource buffers) throws BlockException {
+        boolean committing = node.state() == State.FAILING_OVER;
+        if (node.role() == Role.PRIMARY && !committing) {
             lead(false);
             return;
         }
-        // The next swap uses them; that they can be made at all is better known now.
-        stack.prepare();
-        if (node.servesGuest()) {
-            stack.swapBuffers();
+        DurableRecord record = node.record().orElse(null);
+        if (record != null
+                && (committing || node.servesGuest())
+                && buffers instanceof DurableBuffers kept
+                && kept.has(record)) {
+            stack.adopt(kept, record);
+            if (stack.holdsGuestsWrites()) {
+                actor.post(new Event.GuestWrote());
+            }
+        } else if (record != null && node.servesGuest()) {
+            stack.begin(record.identity());
+        }
+        if (!committing) {
+            // The next swap uses them; that they can be made at all is better known now.
+            stack.prepare();
         }
     }
 
@@ -193,7 +209,8 @@ final class SecondaryHands implements Actor.Hands, SecondaryStack.Listener, Auto
         switch (action) {
             case Action.ShutGuest _ -> stack.shutGuest();
             case Action.OpenGuest _ -> stack.openGuest();
-            case Action.Drain(long ticket) -> actor.begin(ticket, Culprit.LOCAL, stack::drain);
+            case Action.Drain(long ticket, Optional<Identity> next) ->
+                    actor.begin(ticket, Culprit.LOCAL, () -> stack.drain(next));
             case Action.Fence(long ticket) -> fence(ticket);
             case Action.OpenTarget(Nonce session, boolean saving) -> {
                 targetFailed.set(false);

@@ -43,6 +43,8 @@ import dev.lockstep.qmp.QmpException;
 import dev.lockstep.qmp.QmpServer;
 
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
 import java.security.SecureRandom;
@@ -57,6 +59,7 @@ import java.util.function.UnaryOperator;
 ///
 /// After a failover it is a primary, and serves on under the same guest's edge.
 public final class SecondaryNode implements Side {
+    private static final Logger LOG = LoggerFactory.getLogger("lockstep.colo");
     private static final String ACTIVE = "active-disk";
     private static final String HIDDEN = "hidden-disk";
     private static final String DISK = "secondary-disk";
@@ -76,7 +79,7 @@ public final class SecondaryNode implements Side {
             SecondaryOptions options,
             Closing resources,
             BlockDevice disk,
-            BufferStore buffers,
+            BufferSource buffers,
             Step first,
             Actor.RecordStore store)
             throws BlockException {
@@ -135,27 +138,41 @@ public final class SecondaryNode implements Side {
         // The disk first: where there is none, nothing is to be left beside it.
         FileDevice disk = resources.add(FileDevice.open(FileOptions.of(options.disk())));
         StateFile state = resources.add(StateFile.open(options.state()));
-        Step first = firstStep(options, state.record().map(SecondaryNode::withoutBuffers));
-        BufferStore buffers =
-                switch (options.buffers()) {
-                    case SecondaryOptions.Buffers.Ram _ -> BufferStore.inMemory();
-                    case SecondaryOptions.Buffers.Folder(var path) -> BufferStore.inFolder(path);
-                };
+        BufferSource buffers = buffers(options.buffers(), throughBuffers);
+        resources.add(buffers);
+        Step first = firstStep(options, state.record().map(stored -> believed(stored, buffers)));
         SecondaryNode node =
                 new SecondaryNode(
-                        options,
-                        resources,
-                        throughDisk.apply(disk),
-                        throughBuffers.apply(buffers),
-                        first,
-                        state::store);
+                        options, resources, throughDisk.apply(disk), buffers, first, state::store);
         resources.add(node.hands);
         return node;
     }
 
-    /// Buffers never outlive their process here, whatever a record of another version says.
-    private static DurableRecord withoutBuffers(DurableRecord stored) {
-        return new DurableRecord(stored.standing(), stored.identity(), stored.open(), true);
+    private static BufferSource buffers(
+            SecondaryOptions.Buffers place, UnaryOperator<BufferStore> through)
+            throws BlockException {
+        return switch (place) {
+            case SecondaryOptions.Buffers.Ram _ ->
+                    BufferSource.of(through.apply(BufferStore.inMemory()));
+            case SecondaryOptions.Buffers.Folder(var path) ->
+                    BufferSource.of(through.apply(BufferStore.inFolder(path)));
+            case SecondaryOptions.Buffers.Durable(var path) ->
+                    DurableBuffers.open(new BufferFolder(path));
+        };
+    }
+
+    /// A record that was left open has its checkpoint if its buffers are found. One that was closed
+    /// needs none: its disk is the checkpoint.
+    private static DurableRecord believed(DurableRecord stored, BufferSource buffers) {
+        boolean found =
+                buffers instanceof DurableBuffers kept
+                        && !stored.volatileBuffers()
+                        && kept.has(stored);
+        if (stored.open() && !stored.volatileBuffers() && !found) {
+            LOG.warn("the buffers of checkpoint {} are not there", stored.epoch());
+        }
+        boolean lost = stored.open() ? !found : !buffers.isDurable();
+        return new DurableRecord(stored.standing(), stored.identity(), stored.open(), lost);
     }
 
     private static Step firstStep(SecondaryOptions options, Optional<DurableRecord> stored)
@@ -164,7 +181,10 @@ public final class SecondaryNode implements Side {
         Nonce incarnation = new Nonce(random.nextLong(), random.nextLong());
         Moment now = new Moment(System.nanoTime(), new Nonce(random.nextLong(), random.nextLong()));
         Settings settings =
-                new Settings(OnPeerLoss.CONTINUE, SecondaryHands.IO_TIMEOUT.toNanos(), true);
+                new Settings(
+                        OnPeerLoss.CONTINUE,
+                        SecondaryHands.IO_TIMEOUT.toNanos(),
+                        !options.buffers().outlivesProcess());
         return switch (StartDecision.decide(stored, Role.SECONDARY, options.force())) {
             case StartDecision.Follow follow ->
                     Machine.startSecondary(
@@ -224,6 +244,9 @@ public final class SecondaryNode implements Side {
                 node.inSync(),
                 stack.bufferedBytes(),
                 stack.hiddenBytes(),
+                leader == null || node.state() == State.FAILING_OVER
+                        ? options.buffers().outlivesProcess() ? "durable" : "volatile"
+                        : null,
                 peer(node, leader),
                 leader == null ? null : leader.progress().orElse(null),
                 node.error().orElse(null),
@@ -296,13 +319,15 @@ public final class SecondaryNode implements Side {
         return nodes;
     }
 
-    /// What lies over the disk between checkpoints; a flush of it does nothing, as it does not
+    /// What lies over the disk between checkpoints; a flush of it does nothing if it does not
     /// outlive the process.
     private List<NodeInfo> buffers(String disk) {
         String place = options.buffers().toString();
+        CacheMode cache =
+                options.buffers().outlivesProcess() ? CacheMode.WRITEBACK : CacheMode.UNSAFE;
         return List.of(
-                node(ACTIVE, "replication", place, CacheMode.UNSAFE, HIDDEN),
-                node(HIDDEN, "replication", place, CacheMode.UNSAFE, disk));
+                node(ACTIVE, "replication", place, cache, HIDDEN),
+                node(HIDDEN, "replication", place, cache, disk));
     }
 
     private NodeInfo node(

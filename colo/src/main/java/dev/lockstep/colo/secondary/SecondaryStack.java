@@ -4,11 +4,14 @@ import dev.lockstep.block.BlockDevice;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.graph.Gate;
-import dev.lockstep.block.overlay.BufferStore;
 import dev.lockstep.block.overlay.ByteBudget;
+import dev.lockstep.colo.machine.DurableRecord;
+import dev.lockstep.colo.machine.Identity;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.Objects;
+import java.util.Optional;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
@@ -48,7 +51,7 @@ public final class SecondaryStack implements AutoCloseable {
                     Thread.ofPlatform().name("buffers-release").daemon().factory());
 
     private final Gate disk;
-    private final BufferStore stores;
+    private final BufferSource buffers;
     private final long limitBytes;
     private final Listener listener;
     private final Gate guest;
@@ -71,10 +74,9 @@ public final class SecondaryStack implements AutoCloseable {
     /// A stack over a disk, whose guest is refused until there is a checkpoint.
     ///
     /// @param limitBytes how much the buffers may hold together; what does not fit is refused
-    public SecondaryStack(
-            BlockDevice disk, BufferStore stores, long limitBytes, Listener listener) {
+    SecondaryStack(BlockDevice disk, BufferSource buffers, long limitBytes, Listener listener) {
         this.disk = new Gate(disk);
-        this.stores = stores;
+        this.buffers = buffers;
         this.limitBytes = limitBytes;
         this.listener = listener;
         this.guest = new Gate(refusing("there is no checkpoint to show yet"));
@@ -113,11 +115,11 @@ public final class SecondaryStack implements AutoCloseable {
     }
 
     /// Waits until nothing of the guest, who is shut, and of the primary is in flight, makes fresh
-    /// buffers, and flushes the disk. The primary's requests are held until the buffers are swapped
-    /// or the guest is opened.
+    /// buffers for a checkpoint, if there is to be one, and flushes the disk. The primary's
+    /// requests are held until the buffers are swapped or the guest is opened.
     ///
     /// @throws BlockException if the buffers or the disk failed, or the guest was opened meanwhile
-    public void drain() throws BlockException {
+    public void drain(Optional<Identity> next) throws BlockException {
         Gate session;
         lock.lock();
         try {
@@ -134,7 +136,19 @@ public final class SecondaryStack implements AutoCloseable {
                     Kind.GONE, "the guest was let through again before it was quiet");
         }
         prepare();
+        if (next.isPresent()) {
+            buffers.name(prepared(), next.get());
+        }
         disk.flush();
+    }
+
+    private Layers prepared() {
+        lock.lock();
+        try {
+            return Objects.requireNonNull(fresh);
+        } finally {
+            lock.unlock();
+        }
     }
 
     /// Takes the session's edge away: what it has in flight is waited for by [#fence], and nothing
@@ -206,6 +220,34 @@ public final class SecondaryStack implements AutoCloseable {
         } finally {
             lock.unlock();
         }
+    }
+
+    /// Goes on with buffers that an earlier process left: the checkpoint that they are for, and
+    /// what the guest wrote since. There is no session.
+    void adopt(DurableBuffers kept, DurableRecord record) throws BlockException {
+        Layers found = kept.find(record, disk, budget());
+        if (found == null) {
+            throw new IllegalStateException("no buffers are there for " + record);
+        }
+        lock.lock();
+        try {
+            install(found);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /// Begins with empty buffers, which a record names: the disk is its checkpoint.
+    void begin(Identity checkpoint) throws BlockException {
+        prepare();
+        buffers.name(prepared(), checkpoint);
+        swapBuffers();
+    }
+
+    /// Whether the guest wrote since the checkpoint.
+    boolean holdsGuestsWrites() {
+        Layers now = layers;
+        return now != null && now.activeBytes() > 0;
     }
 
     /// Begins a failover, after which there is no target any more.
@@ -306,7 +348,7 @@ public final class SecondaryStack implements AutoCloseable {
         } finally {
             lock.unlock();
         }
-        Layers made = Layers.create(disk, stores, budget());
+        Layers made = buffers.fresh(disk, budget());
         lock.lock();
         try {
             fresh = made;
@@ -315,17 +357,23 @@ public final class SecondaryStack implements AutoCloseable {
         }
     }
 
-    /// Releases the buffers. Nothing is in flight.
+    /// Closes the buffers, which remain if they are durable. Nothing is in flight.
     @Override
     public void close() {
         lock.lock();
         try {
-            release(layers);
-            release(fresh);
+            for (Layers each : new Layers[] {layers, fresh}) {
+                if (each != null && !buffers.isDurable()) {
+                    release(each);
+                }
+            }
             layers = null;
             fresh = null;
         } finally {
             lock.unlock();
+        }
+        if (buffers.isDurable()) {
+            buffers.close();
         }
     }
 
@@ -384,9 +432,10 @@ public final class SecondaryStack implements AutoCloseable {
 
     /// Gives buffers back behind the exchange that took them away. The kernel frees a GiB in 100 ms
     /// of one core: while a checkpoint is answered that core has better to do.
-    private static void release(@Nullable Layers old) {
+    private void release(@Nullable Layers old) {
         if (old != null) {
-            RELEASER.schedule(old::close, RELEASE_DELAY_MILLIS, TimeUnit.MILLISECONDS);
+            RELEASER.schedule(
+                    () -> buffers.release(old), RELEASE_DELAY_MILLIS, TimeUnit.MILLISECONDS);
         }
     }
 

@@ -144,7 +144,7 @@ final class Actor {
                 host.pending.remove(index);
                 flushBoth(host, ticket);
             }
-            case Action.Drain(long ticket) -> drain(host, ticket, index);
+            case Action.Drain(long ticket, Optional<Identity> _) -> drain(host, ticket, index);
             case Action.Fence(long ticket) -> {
                 host.pending.remove(index);
                 host.flush();

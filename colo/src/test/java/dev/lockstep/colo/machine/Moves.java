@@ -380,7 +380,7 @@ final class Moves {
                         yield own;
                     }
                     case Action.Flush(long own) -> own;
-                    case Action.Drain(long own) -> own;
+                    case Action.Drain(long own, Optional<Identity> _) -> own;
                     case Action.Commit(long own) -> own;
                     case Action.Fence(long own) -> own;
                     default -> 0;

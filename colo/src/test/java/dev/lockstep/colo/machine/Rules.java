@@ -102,6 +102,12 @@ final class Rules {
         if (record.role() == Role.SECONDARY && !record.open()) {
             host.inSession = false;
         }
+        if (record.standing() == Standing.FOLLOWING) {
+            // A join's commit point is this record, whether or not its session ever opens.
+            host.everJoined = true;
+            host.toldStale = false;
+            host.inconsistent = false;
+        }
         if (world.twist.syncsStores()) {
             host.storedForGood = host.stored;
         }
@@ -297,9 +303,13 @@ final class Rules {
             require(!host.toldStale, "a stale side is not promoted unforced");
             require(!host.inconsistent, "half a copy is not promoted unforced");
             require(
-                    !host.restartedInSession,
-                    "a side that restarted in its session is not promoted unforced");
+                    !host.restartedInSession || (!latest && !host.volatileBuffers),
+                    "a side that restarted in its session and has no checkpoint, or is to lead with"
+                            + " its latest, is not promoted unforced");
             world.hit(latest ? Probe.FAILOVER_TO_LATEST : Probe.FAILOVER_TO_CHECKPOINT);
+            if (host.restartedInSession) {
+                world.hit(Probe.FAILOVER_TO_A_CHECKPOINT_THAT_OUTLIVED_A_RESTART);
+            }
         }
         if (latest && !order.force()) {
             require(!host.guestWrote, "a failover to the latest drops no guest's write unforced");

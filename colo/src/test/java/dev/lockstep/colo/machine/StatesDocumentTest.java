@@ -46,9 +46,8 @@ class StatesDocumentTest {
         Checked against the code by `StatesDocumentTest`. A disk's state file holds one of the states
         in the first column. *Clean* means that the side was stopped cleanly, *open* that it was not.
 
-        The buffers of this version never outlive their process, so it reads a record that says
-        "buffers on disk" as if it said "buffers in memory". The rows for the former are those of
-        the state machine, for a version that keeps them.
+        *Buffers on disk* are those of `--durable`. If a start does not find them, because it is not
+        durable or its folder is another one, it reads the record as if it said "buffers in memory".
 
         Each cell of the first four tables is shown on the running program by `StoredStateTest`,
         which reads its expectations here.""";

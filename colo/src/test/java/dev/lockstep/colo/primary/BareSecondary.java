@@ -9,6 +9,7 @@ import dev.lockstep.colo.machine.Action;
 import dev.lockstep.colo.machine.DurableRecord;
 import dev.lockstep.colo.machine.Event;
 import dev.lockstep.colo.machine.Event.Culprit;
+import dev.lockstep.colo.machine.Identity;
 import dev.lockstep.colo.machine.Machine;
 import dev.lockstep.colo.machine.Message;
 import dev.lockstep.colo.machine.Moment;
@@ -165,7 +166,8 @@ final class BareSecondary implements AutoCloseable {
         public void carryOut(Action action) {
             switch (action) {
                 case Action.Fence(long ticket) -> actor.begin(ticket, Culprit.LOCAL, this::fence);
-                case Action.Drain(long ticket) -> actor.begin(ticket, Culprit.LOCAL, () -> {});
+                case Action.Drain(long ticket, Optional<Identity> _) ->
+                        actor.begin(ticket, Culprit.LOCAL, () -> {});
                 case Action.OpenTarget(Nonce session, boolean _) ->
                         export = new Export("vm1/" + session, new Gate(disk));
                 default -> {}

@@ -28,6 +28,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -124,7 +125,7 @@ class SecondaryStackTest {
         run.run(100, 0);
         run.stack.fence(run.stack.closeTarget("failover"));
         run.stack.shutGuest();
-        run.stack.drain();
+        run.stack.drain(Optional.empty());
         run.stack.serve(run.stack.promote(false));
         assertEquals(0, run.stack.bufferedBytes());
         run.verifyDisk(run.stack.guest(), run.primarySees);
@@ -212,7 +213,11 @@ class SecondaryStackTest {
             await().until(() -> hold.hits() == 1);
             run.stack.shutGuest();
             Future<BlockException> drain =
-                    threads.submit(() -> assertThrows(BlockException.class, run.stack::drain));
+                    threads.submit(
+                            () ->
+                                    assertThrows(
+                                            BlockException.class,
+                                            () -> run.stack.drain(Optional.empty())));
             await().until(
                             () ->
                                     run.target().readNow(0, ByteBuffer.allocate(512))
@@ -236,7 +241,7 @@ class SecondaryStackTest {
         Files.move(place, folder.resolve("aside"));
         Files.createFile(place);
         run.stack.shutGuest();
-        assertThrows(BlockException.class, run.stack::drain);
+        assertThrows(BlockException.class, () -> run.stack.drain(Optional.empty()));
         run.stack.openGuest();
         run.verifyGuest();
         run.run(30, 1);
@@ -315,11 +320,12 @@ class SecondaryStackTest {
     }
 
     /// Heap buffers always answer at once, so that the fast paths are taken.
-    private BufferStore stores(int history) {
-        return switch (history % 3) {
-            case 0 -> BufferStore.inFolder(folder.resolve("buffers"));
-            case 1 -> BufferStore.inMemory();
-            default -> MemoryDevice::new;
+    private BufferSource stores(int history) throws BlockException {
+        return switch (history % 4) {
+            case 0 -> BufferSource.of(BufferStore.inFolder(folder.resolve("buffers")));
+            case 1 -> BufferSource.of(BufferStore.inMemory());
+            case 2 -> DurableBuffers.open(new BufferFolder(folder.resolve("durable" + history)));
+            default -> BufferSource.of(MemoryDevice::new);
         };
     }
 }

@@ -8,11 +8,16 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.overlay.BufferStore;
+import dev.lockstep.colo.machine.DurableRecord;
+import dev.lockstep.colo.machine.Identity;
+import dev.lockstep.colo.machine.Nonce;
+import dev.lockstep.colo.machine.Standing;
 
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -38,12 +43,18 @@ final class StackHistory implements SecondaryStack.Listener {
     final AtomicBoolean targetFailed = new AtomicBoolean();
     final AtomicBoolean filling = new AtomicBoolean();
     private final long seed;
+    private long epoch;
     private volatile Gate target;
 
     StackHistory(BlockDevice disk, BufferStore stores, long limit, long seed)
             throws BlockException {
+        this(disk, BufferSource.of(stores), limit, seed);
+    }
+
+    StackHistory(BlockDevice disk, BufferSource buffers, long limit, long seed)
+            throws BlockException {
         this.seed = seed;
-        stack = new SecondaryStack(disk, stores, limit, this);
+        stack = new SecondaryStack(disk, buffers, limit, this);
         target = join();
     }
 
@@ -70,7 +81,7 @@ final class StackHistory implements SecondaryStack.Listener {
     Gate join() throws BlockException {
         stack.fence(stack.closeTarget("a new session"));
         stack.shutGuest();
-        stack.drain();
+        drain();
         stack.swapBuffers();
         Gate edge = stack.openTarget(true);
         stack.openGuest();
@@ -78,9 +89,21 @@ final class StackHistory implements SecondaryStack.Listener {
         return edge;
     }
 
+    /// As for a record of the next epoch.
+    private void drain() throws BlockException {
+        epoch++;
+        stack.drain(Optional.of(record().identity()));
+    }
+
+    /// What the machine stores for the checkpoint that there is.
+    DurableRecord record() {
+        Identity identity = Identity.first(new Nonce(7, 7)).at(epoch);
+        return new DurableRecord(Standing.FOLLOWING, identity, true, false);
+    }
+
     void checkpoint() throws BlockException {
         stack.shutGuest();
-        stack.drain();
+        drain();
         stack.swapBuffers();
         stack.openGuest();
         System.arraycopy(primarySees, 0, guestSees, 0, SIZE);
