@@ -110,11 +110,8 @@ final class Parts {
                 backing);
     }
 
-    static @Nullable ImageBitmaps recording(HostFile file, Header header, boolean readOnly)
-            throws BlockException {
-        if (readOnly || header.bitmaps() == null) {
-            return null;
-        }
+    /// The bitmaps of an image that is written to, which record that from now on.
+    static ImageBitmaps recording(HostFile file, Header header) throws BlockException {
         ImageBitmaps bitmaps = ImageBitmaps.read(file, header, true);
         bitmaps.begin();
         return bitmaps;

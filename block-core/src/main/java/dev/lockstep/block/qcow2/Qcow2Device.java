@@ -68,7 +68,7 @@ public final class Qcow2Device
     private final @Nullable ImageBitmaps recording;
     private volatile long size;
 
-    /// @param recording the bitmaps that may have to know what is written, if there are any
+    /// @param recording the bitmaps that may have to know what is written; null if nothing can be
     private Qcow2Device(
             Image image, long size, boolean readOnly, @Nullable ImageBitmaps recording) {
         this.recording = recording;
@@ -121,7 +121,7 @@ public final class Qcow2Device
                         Parts.image(tables, new Backing(backing), options),
                         header.size(),
                         readOnly,
-                        Parts.recording(host, header, readOnly));
+                        readOnly ? null : Parts.recording(host, header));
         device.cleanCaches(options);
         return device;
     }
@@ -177,7 +177,8 @@ public final class Qcow2Device
         return Parts.header(HostFile.ofImage(file));
     }
 
-    /// The bitmaps that the image keeps.
+    /// The bitmaps that the image keeps. Those of one that can be written to may be edited while no
+    /// request is in flight; that is stored when the image is closed.
     ///
     /// @throws BlockException if what the image says about them is not possible
     public ImageBitmaps bitmaps() throws BlockException {
@@ -402,6 +403,14 @@ public final class Qcow2Device
     public void resize(long bytes) throws BlockException {
         Resizer resizer = new Resizer(image);
         resizer.check(bytes);
+        try {
+            bitmaps().follow(tables, () -> resize(resizer, bytes));
+        } finally {
+            size = tables.header().current().size();
+        }
+    }
+
+    private void resize(Resizer resizer, long bytes) throws BlockException {
         long before = size;
         if (bytes < before) {
             resizer.drop(bytes, before);
@@ -445,8 +454,14 @@ public final class Qcow2Device
     ///
     /// @param idOrName an id, or else a name
     public SnapshotEntry applySnapshot(String idOrName) throws BlockException {
-        SnapshotEntry applied = Snapshots.of(tables).apply(idOrName);
-        size = tables.header().current().size();
+        Snapshots snapshots = Snapshots.of(tables);
+        SnapshotEntry applied = snapshots.find(idOrName);
+        if (applied.diskBytes().orElse(size) == size) {
+            snapshots.apply(applied);
+        } else {
+            bitmaps().follow(tables, () -> snapshots.apply(applied));
+            size = tables.header().current().size();
+        }
         record(0, size);
         return applied;
     }

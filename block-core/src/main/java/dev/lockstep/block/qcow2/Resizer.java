@@ -45,10 +45,6 @@ final class Resizer {
                 header.version() >= 3 || header.snapshotCount() == 0,
                 Kind.UNSUPPORTED,
                 "an image of version 2 that has snapshots cannot be resized");
-        require(
-                header.bitmaps() == null,
-                Kind.UNSUPPORTED,
-                "an image that has bitmaps cannot be resized: remove them first");
     }
 
     private void require(boolean possible, Kind kind, String reason) throws BlockException {

@@ -176,6 +176,11 @@ final class ImageChanges {
         return true;
     }
 
+    /// The shortest length that the disk had.
+    int shortest() {
+        return lengths.stream().mapToInt(Length::bytes).min().orElseThrow();
+    }
+
     /// Fails unless a disk may have this length after a crash.
     void checkLength(long instant, long found) {
         Length durable = lengths.getFirst();

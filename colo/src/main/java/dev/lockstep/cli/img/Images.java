@@ -60,11 +60,19 @@ final class Images {
 
     /// The same without what lies below it.
     static OpenImage openAlone(ImageSpec spec, String cache) throws BlockException {
+        return openAlone(spec, inherited(false, cache, false));
+    }
+
+    /// The same as somebody wants it.
+    static OpenImage openAlone(ImageSpec spec, Inherited inherited) throws BlockException {
+        try (Holder holder = Holder.open(spec, inherited(true, "writeback", true))) {
+            if (!isFormat(holder.format())) {
+                return open(spec, inherited);
+            }
+        }
         try {
             return OpenImage.open(
-                    spec.tree().with("backing", new Option.Nothing()),
-                    inherited(false, cache, false),
-                    drivers());
+                    spec.tree().with("backing", new Option.Nothing()), inherited, drivers());
         } catch (IllegalArgumentException e) {
             throw new BlockException(Kind.INVALID, String.valueOf(e.getMessage()), e);
         }

@@ -30,7 +30,8 @@ import java.util.concurrent.Callable;
             CommitCommand.class,
             RebaseCommand.class,
             ResizeCommand.class,
-            SnapshotCommand.class
+            SnapshotCommand.class,
+            BitmapCommand.class
         },
         footer = {
             "",

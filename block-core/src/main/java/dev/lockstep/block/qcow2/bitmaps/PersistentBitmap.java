@@ -5,13 +5,18 @@ import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.bitmap.ClusterBitmap;
 import dev.lockstep.block.qcow2.layout.BitmapEntry;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.concurrent.locks.ReentrantLock;
 
-/// A dirty bitmap of an open image.
+/// A dirty bitmap of an open image. One that is edited gives way to another.
 public final class PersistentBitmap {
     private final BitmapEntry entry;
     private final boolean recording;
-    private final StoredBits stored;
+
+    /// The bits that are stored, in addition to which some may be marked; null if all are in
+    /// memory, to be stored anew.
+    private final @Nullable StoredBits stored;
 
     /// Guards: `loaded`, and reading the stored bits once.
     private final ReentrantLock loading = new ReentrantLock();
@@ -25,6 +30,26 @@ public final class PersistentBitmap {
         this.recording = writable && entry.auto() && isConsistent();
         this.stored = stored;
         this.bits = new ClusterBitmap(isConsistent() ? stored.count() : 0);
+    }
+
+    private PersistentBitmap(BitmapEntry entry, @Nullable StoredBits stored, ClusterBitmap bits) {
+        this.entry = entry;
+        this.recording = entry.auto();
+        this.stored = stored;
+        this.bits = bits;
+        loaded = true;
+    }
+
+    /// One whose bits have to be stored anew.
+    ///
+    /// @param entry of which the place of its table is of no importance
+    static PersistentBitmap edited(BitmapEntry entry, ClusterBitmap bits) {
+        return new PersistentBitmap(entry, null, bits);
+    }
+
+    /// This one, whose bits are stored by now.
+    PersistentBitmap storedAs(StoredBits place) {
+        return new PersistentBitmap(place.entry(), place, bits);
     }
 
     /// Its name, which no other bitmap of the image has.
@@ -55,12 +80,13 @@ public final class PersistentBitmap {
         if (!isConsistent()) {
             throw new BlockException(
                     Kind.INVALID,
-                    "the bitmap '%s' is inconsistent: who used it last did not save it"
+                    ("the bitmap '%s' is inconsistent, since who used it last did not save it: it"
+                                    + " can only be removed")
                             .formatted(name()));
         }
         loading.lock();
         try {
-            if (!loaded) {
+            if (!loaded && stored != null) {
                 stored.addTo(bits);
                 loaded = true;
             }
@@ -74,6 +100,11 @@ public final class PersistentBitmap {
     /// be believed is wrong from the first write on, and says so for good.
     BitmapEntry entry(boolean inUse) {
         return entry.auto() ? entry.withFlags(inUse || !recording, true) : entry;
+    }
+
+    /// As it was in the directory when it was read, or is to be.
+    BitmapEntry entry() {
+        return entry;
     }
 
     boolean isRecording() {
@@ -90,7 +121,8 @@ public final class PersistentBitmap {
         return bits;
     }
 
-    StoredBits stored() {
+    /// The stored bits, null if there are none that count any more.
+    @Nullable StoredBits stored() {
         return stored;
     }
 }

@@ -4,6 +4,9 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.bitmap.ClusterBitmap;
 import dev.lockstep.block.format.HostFile;
 import dev.lockstep.block.qcow2.layout.BitmapEntry;
+import dev.lockstep.block.qcow2.layout.Geometry;
+import dev.lockstep.block.qcow2.table.Freed;
+import dev.lockstep.block.qcow2.table.HostRange;
 import dev.lockstep.block.qcow2.table.Tables;
 
 import java.nio.ByteBuffer;
@@ -21,23 +24,72 @@ final class StoredBits {
     private final int clusterBytes;
     private final long count;
 
-    /// The bits of a bitmap.
-    ///
-    /// @param size of the disk in bytes
-    /// @throws BlockException if the table is not as long as the disk demands
-    StoredBits(HostFile file, BitmapEntry entry, int clusterBytes, long size)
-            throws BlockException {
+    private StoredBits(HostFile file, BitmapEntry entry, int clusterBytes, long count) {
         this.file = file;
         this.entry = entry;
         this.clusterBytes = clusterBytes;
-        long granularity = 1L << entry.granularityBits();
-        this.count = size / granularity + (size % granularity == 0 ? 0 : 1);
-        long entries = (count + bitsInCluster() - 1) / bitsInCluster();
-        if (entries != entry.tableEntries()) {
-            throw corrupt(
+        this.count = count;
+    }
+
+    /// The bits of a bitmap.
+    ///
+    /// @param size of the disk in bytes
+    /// @throws BlockException if the table is not as long as the disk demands; that of a bitmap
+    ///     which cannot be believed may be, since the disk may have got another length
+    static StoredBits of(HostFile file, BitmapEntry entry, int clusterBytes, long size)
+            throws BlockException {
+        StoredBits bits =
+                new StoredBits(file, entry, clusterBytes, count(size, entry.granularityBits()));
+        if (bits.tableEntries() != entry.tableEntries() && !entry.inUse()) {
+            throw bits.corrupt(
                     "bitmap_table_size is %d, and the disk's length demands %d"
-                            .formatted(entry.tableEntries(), entries));
+                            .formatted(entry.tableEntries(), bits.tableEntries()));
         }
+        return bits;
+    }
+
+    /// Stores bits where nothing was, table and all. Nothing refers to it yet.
+    static StoredBits create(Tables tables, BitmapEntry entry, ClusterBitmap bits)
+            throws BlockException {
+        int clusterBytes = tables.geometry().clusterBytes();
+        StoredBits fresh = new StoredBits(tables.file(), entry, clusterBytes, bits.size());
+        ByteBuffer table = ByteBuffer.allocate(fresh.tableEntries() * Long.BYTES);
+        fresh.merge(table, bits, tables);
+        long place = tables.allocate(tables.geometry().clusters(table.remaining()));
+        BitmapEntry placed = entry.withTable(place, fresh.tableEntries());
+        StoredBits stored = new StoredBits(tables.file(), placed, clusterBytes, bits.size());
+        stored.writeTable(table);
+        return stored;
+    }
+
+    /// How many bits a disk takes.
+    static long count(long size, int granularityBits) {
+        return (size >>> granularityBits) + ((size & ((1L << granularityBits) - 1)) == 0 ? 0 : 1);
+    }
+
+    /// Gives the clusters of a bitmap up, which nothing refers to any more.
+    static void free(Tables tables, BitmapEntry entry) throws BlockException {
+        int clusterBytes = tables.geometry().clusterBytes();
+        StoredBits gone = new StoredBits(tables.file(), entry, clusterBytes, 0);
+        ByteBuffer table = gone.table();
+        for (int index = 0; table.hasRemaining(); index++) {
+            long value = gone.checked(table.getLong(), index);
+            if (value != 0 && value != ALL_ONES) {
+                free(tables, value, clusterBytes);
+            }
+        }
+        free(tables, entry.tableOffset(), table.capacity());
+    }
+
+    /// Gives up what lies in whole clusters.
+    static void free(Tables tables, long offset, long bytes) throws BlockException {
+        Geometry geometry = tables.geometry();
+        tables.free(new HostRange(geometry.cluster(offset), geometry.clusters(bytes)), Freed.OTHER);
+    }
+
+    /// As the directory tells of it.
+    BitmapEntry entry() {
+        return entry;
     }
 
     /// How many bits there are.
@@ -70,6 +122,11 @@ final class StoredBits {
     /// @return the table that has to be written once the clusters that it refers to are durable
     ByteBuffer merge(ClusterBitmap bits, Tables tables) throws BlockException {
         ByteBuffer table = table();
+        merge(table, bits, tables);
+        return table;
+    }
+
+    private void merge(ByteBuffer table, ClusterBitmap bits, Tables tables) throws BlockException {
         for (long at = bits.nextSet(0); at < count; ) {
             int index = (int) (at / bitsInCluster());
             long first = index * bitsInCluster();
@@ -90,7 +147,6 @@ final class StoredBits {
             }
             at = Math.max(at, bits.nextSet(end));
         }
-        return table;
     }
 
     void writeTable(ByteBuffer table) throws BlockException {
@@ -104,6 +160,10 @@ final class StoredBits {
                     "entry %d of the bitmap table is 0x%x, not its own".formatted(index, offset));
         }
         return offset;
+    }
+
+    private int tableEntries() {
+        return (int) Math.max(1, (count + bitsInCluster() - 1) / bitsInCluster());
     }
 
     private long bitsInCluster() {

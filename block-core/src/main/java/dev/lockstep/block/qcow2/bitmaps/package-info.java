@@ -17,9 +17,16 @@
 ///   2. the bitmap tables, which now refer to them; sync
 ///   3. the flags in the directory; sync
 ///
-/// A bitmap that does not record, or says that it is in use, is left as it is. Who changes an image
-/// and knows nothing of bitmaps clears the autoclear bit, and then there are none that can be
-/// believed ([dev.lockstep.block.qcow2.layout.Header#bitmaps]).
+/// **Edits** are in memory too. What was edited is stored anew as a whole: its clusters and its
+/// table where nothing was; then a new directory; sync; the header, which tells of that directory;
+/// sync; and only then is what was replaced given up. So after a crash there are the bitmaps before
+/// the edits, or those after them. A disk gets another length between two of those directories, of
+/// which the first says of all bitmaps that they are in use.
+///
+/// A bitmap that does not record, or says that it is in use, is left as it is: of the latter all
+/// that can be done is to remove it. Who changes an image and knows nothing of bitmaps clears the
+/// autoclear bit, and then there are none that can be believed
+/// ([dev.lockstep.block.qcow2.layout.Header#bitmaps]).
 ///
 /// **Memory.** Bits that are set take what [dev.lockstep.block.bitmap.ClusterBitmap] says, at most
 /// 512 MiB a bitmap as the format has it in QEMU. All bitmaps that record may together grow to

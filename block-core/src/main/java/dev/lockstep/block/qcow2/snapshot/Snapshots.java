@@ -92,20 +92,10 @@ public final class Snapshots {
         return entry;
     }
 
-    /// Makes the disk what it was. The snapshot stays.
-    ///
-    /// @param idOrName an id, or else a name
-    /// @return the snapshot, with the length that the disk has now
-    public SnapshotEntry apply(String idOrName) throws BlockException {
-        SnapshotEntry entry = find(idOrName);
+    /// Makes the disk what it was, also in its length. The snapshot stays.
+    public void apply(SnapshotEntry entry) throws BlockException {
         Header before = header.current();
         long size = entry.diskBytes().orElse(before.size());
-        if (size != before.size() && before.bitmaps() != null) {
-            throw new BlockException(
-                    Kind.UNSUPPORTED,
-                    "%s: the disk would get another length, and its bitmaps cannot: remove them first"
-                            .formatted(file.description()));
-        }
         begin();
         int entries = (int) Math.max(entry.l1Entries(), geometry.l1Entries(size));
         long[] l1 = Arrays.copyOf(l1(entry), entries);
@@ -124,7 +114,6 @@ public final class Snapshots {
         old.release();
         release(range(before.l1Offset(), Math.max(1, before.l1Entries() * (long) Long.BYTES)));
         tables.settle();
-        return entry;
     }
 
     /// Deletes a snapshot.
@@ -146,7 +135,7 @@ public final class Snapshots {
     }
 
     /// The snapshot with this id, or else the first of this name.
-    private SnapshotEntry find(String idOrName) throws BlockException {
+    public SnapshotEntry find(String idOrName) throws BlockException {
         for (SnapshotEntry entry : entries) {
             if (entry.id().equals(idOrName)) {
                 return entry;
