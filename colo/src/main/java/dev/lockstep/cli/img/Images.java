@@ -67,7 +67,7 @@ final class Images {
     static OpenImage openAlone(ImageSpec spec, Inherited inherited) throws BlockException {
         try (Holder holder = Holder.open(spec, inherited(true, "writeback", true))) {
             if (!isFormat(holder.format())) {
-                return open(spec, inherited);
+                return open(spec, null, inherited);
             }
         }
         try {
