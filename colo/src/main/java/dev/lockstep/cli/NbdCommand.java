@@ -1,5 +1,6 @@
 package dev.lockstep.cli;
 
+import dev.lockstep.image.UserObjects;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.image.OpenImage;

@@ -1,5 +1,6 @@
 package dev.lockstep.cli;
 
+import dev.lockstep.image.UserObjects;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.file.CacheMode;
 import dev.lockstep.block.open.Inherited;
@@ -239,7 +240,7 @@ final class NbdImage {
                 OpenImage.open(
                         tree,
                         defaults(),
-                        Drivers.all(objects::findCredentials, objects::findThrottleGroup));
+                        Drivers.all(objects));
         image.warnOfGuesses();
         return image;
     }

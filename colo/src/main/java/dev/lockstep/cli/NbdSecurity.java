@@ -1,5 +1,6 @@
 package dev.lockstep.cli;
 
+import dev.lockstep.image.UserObjects;
 import dev.lockstep.nbd.tls.ClientTls;
 import dev.lockstep.nbd.tls.ServerTls;
 import dev.lockstep.nbd.tls.TlsCredentials;
@@ -63,29 +64,32 @@ final class NbdSecurity {
 
     /// What `--object` defines.
     UserObjects objects() {
-        return UserObjects.parse(definitions);
+        return checked(() -> UserObjects.parse(definitions));
     }
 
     /// What a server does about TLS, or null if it speaks none. The files are read.
     @Nullable ServerTls server(UserObjects objects) throws IOException {
-        if (credentialsId == null) {
+        String id = credentialsId;
+        if (id == null) {
             return null;
         }
-        TlsCredentials credentials = objects.credentials(credentialsId);
+        TlsCredentials credentials = checked(() -> objects.credentials(id));
         ServerTls tls = checked(() -> ServerTls.required(credentials));
         credentials.check();
-        return authorizationId == null
+        String authorization = authorizationId;
+        return authorization == null
                 ? tls
-                : tls.withAuthorization(objects.authorization(authorizationId));
+                : tls.withAuthorization(checked(() -> objects.authorization(authorization)));
     }
 
     /// What a client does about TLS, or null if it speaks none. The files are read.
     @Nullable ClientTls client() throws IOException {
         UserObjects objects = objects();
-        if (credentialsId == null) {
+        String id = credentialsId;
+        if (id == null) {
             return null;
         }
-        TlsCredentials credentials = objects.credentials(credentialsId);
+        TlsCredentials credentials = checked(() -> objects.credentials(id));
         ClientTls tls = checked(() -> ClientTls.required(credentials));
         credentials.check();
         return tls.withHostname(hostname);

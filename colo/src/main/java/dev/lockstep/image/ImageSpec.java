@@ -11,7 +11,19 @@ import org.jspecify.annotations.Nullable;
 /// @param text a path, a URI or `json:{...}`; or a list of dotted options
 /// @param format the format that was named, or null to find it by looking
 /// @param dotted whether `text` is a list of options, as after `--image-opts`
-public record ImageSpec(String text, @Nullable String format, boolean dotted) {
+/// @param objects what its options may name
+public record ImageSpec(
+        String text, @Nullable String format, boolean dotted, UserObjects objects) {
+    /// One that names no objects.
+    public ImageSpec(String text, @Nullable String format, boolean dotted) {
+        this(text, format, dotted, UserObjects.NONE);
+    }
+
+    /// The same with objects that its options may name.
+    public ImageSpec with(UserObjects defined) {
+        return new ImageSpec(text, format, dotted, defined);
+    }
+
     /// The tree of options that it means. Without `driver`, its format is found by looking.
     ///
     /// @throws IllegalArgumentException with one sentence that says what is wrong

@@ -150,7 +150,7 @@ final class BitmapCommand implements Callable<Integer> {
                 run(device, device);
                 return 0;
             }
-            ImageSpec source = new ImageSpec(sourceFile, sourceFormat, false);
+            ImageSpec source = new ImageSpec(sourceFile, sourceFormat, false, image.objects());
             try (OpenImage other =
                     Images.openAlone(source, Images.inherited(true, "writeback", false))) {
                 run(device, device(other, sourceFile));

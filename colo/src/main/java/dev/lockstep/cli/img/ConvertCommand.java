@@ -107,7 +107,7 @@ final class ConvertCommand implements Callable<Integer> {
     }
 
     private void convert(Gate source, String file, Interruption interruption) throws IOException {
-        ImageSpec spec = target.spec(file);
+        ImageSpec spec = target.spec(file).with(image.objects());
         try (Target made = target.prepare(spec, source.size())) {
             CopyOptions options =
                     copying.options(made.gate()).with(made.readsAsZero(), target.hasBacking());

@@ -1,8 +1,11 @@
 package dev.lockstep.cli.img;
 
+import dev.lockstep.image.UserObjects;
+
 import org.jspecify.annotations.Nullable;
 
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -25,6 +28,8 @@ import java.util.concurrent.Callable;
             "  lockstep img create -f qcow2 -b base.qcow2 -F qcow2 disk.qcow2"
         })
 final class CreateCommand implements Callable<Integer> {
+    @Mixin private ObjectArguments objects = new ObjectArguments();
+
     @Option(
             names = "-f",
             paramLabel = "FMT",
@@ -63,6 +68,7 @@ final class CreateCommand implements Callable<Integer> {
         long bytes = size == null ? -1 : Sizes.parse("SIZE", size);
         NewImage.Request request =
                 new NewImage.Request(format, options, bytes, backing, backingFormat);
+        UserObjects _ = objects.objects();
         if (request.isHelp()) {
             System.out.print(NewImage.help(format));
             return 0;

@@ -92,7 +92,7 @@ final class DdCommand implements Callable<Integer> {
     private void copy(Gate input, Wanted wanted, Interruption interruption) throws IOException {
         long bytes = wanted.bytes(input.size());
         Gate part = new Gate(RawDevice.window(input, wanted.start(), bytes));
-        ImageSpec spec = new ImageSpec(wanted.output(), format, false);
+        ImageSpec spec = new ImageSpec(wanted.output(), format, false, image.objects());
         NewImage.Request request = new NewImage.Request(format, List.of(), bytes, null, null);
         NewImage made = NewImage.of(request, wanted.output(), false);
         try (Target target = Target.make(made, spec, "unsafe", true)) {

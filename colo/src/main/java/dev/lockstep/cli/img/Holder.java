@@ -36,7 +36,7 @@ record Holder(String format, String filename, Opened opened, Graph graph, Gate g
         boolean formatted = driver.isEmpty() || Images.isFormat(driver);
         Options held = formatted && tree.find("file") instanceof Options file ? file : tree;
         Graph graph = new Graph();
-        Opened opened = Images.drivers().open(graph, held, inherited);
+        Opened opened = Images.drivers(spec).open(graph, held, inherited);
         Gate gate = graph.connect(opened.root(), inherited.readOnly());
         Holder holder = new Holder(driver, opened.root().filename(), opened, graph, gate);
         if (!driver.isEmpty()) {

@@ -80,7 +80,8 @@ public record ImageFacts(
         String recorded = backingFile();
         return known == null || recorded == null
                 ? null
-                : new ImageSpec(fullBackingName(recorded), known.backingFormat(), false);
+                : new ImageSpec(
+                        fullBackingName(recorded), known.backingFormat(), false, spec.objects());
     }
 
     private String fullBackingName(String recorded) {

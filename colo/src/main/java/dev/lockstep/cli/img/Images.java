@@ -23,8 +23,9 @@ final class Images {
 
     private Images() {}
 
-    static Registry drivers() {
-        return Drivers.all();
+    /// Those that an image is opened with.
+    static Registry drivers(ImageSpec spec) {
+        return Drivers.all(spec.objects());
     }
 
     /// For reading.
@@ -72,7 +73,9 @@ final class Images {
         }
         try {
             return OpenImage.open(
-                    spec.tree().with("backing", new Option.Nothing()), inherited, drivers());
+                    spec.tree().with("backing", new Option.Nothing()),
+                    inherited,
+                    drivers(spec));
         } catch (IllegalArgumentException e) {
             throw new BlockException(Kind.INVALID, String.valueOf(e.getMessage()), e);
         }
@@ -81,7 +84,7 @@ final class Images {
     private static OpenImage open(ImageSpec spec, @Nullable String snapshot, Inherited inherited)
             throws BlockException {
         try {
-            return OpenImage.open(spec.tree(snapshot), inherited, drivers());
+            return OpenImage.open(spec.tree(snapshot), inherited, drivers(spec));
         } catch (IllegalArgumentException e) {
             throw new BlockException(Kind.INVALID, String.valueOf(e.getMessage()), e);
         }

@@ -60,7 +60,7 @@ final class OpenChain implements AutoCloseable {
         Inherited writable = Images.inherited(false, cache, false);
         Graph graph = new Graph();
         Options below = chain.get(layers).spec().tree().with("node-name", BASE_NODE);
-        Opened base = Images.drivers().open(graph, below, writable);
+        Opened base = Images.drivers(spec).open(graph, below, writable);
         boolean done = false;
         try {
             Option child = new Option.Text(BASE_NODE);
@@ -68,7 +68,7 @@ final class OpenChain implements AutoCloseable {
                 child = chain.get(index).spec().tree().with("backing", child);
             }
             Options tree = spec.tree().with("backing", child);
-            Opened top = Images.drivers().open(graph, tree, writable.withReadOnly(topReadOnly));
+            Opened top = Images.drivers(spec).open(graph, tree, writable.withReadOnly(topReadOnly));
             done = true;
             return new OpenChain(graph, base, top, layers);
         } finally {

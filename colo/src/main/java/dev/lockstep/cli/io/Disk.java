@@ -4,19 +4,25 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Extent;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.block.open.Options;
 import dev.lockstep.block.overlay.BufferStore;
 import dev.lockstep.cli.img.ImageFacts;
+import dev.lockstep.cli.io.DiskOptions.Flag;
 import dev.lockstep.image.Drivers;
 import dev.lockstep.image.ImageSpec;
 import dev.lockstep.image.OpenImage;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Set;
 
 /// An open disk.
 final class Disk implements AutoCloseable {
     /// Where a snapshot's files go unless TMPDIR says otherwise: on a disk, since they may grow.
     private static final String SNAPSHOT_FOLDER = "/var/tmp";
+
+    /// The formats that tell what they have from what lies below them.
+    private static final Set<String> LAYERED = Set.of("qcow2", "qed");
 
     private final String name;
     private final String driverOptions;
@@ -38,7 +44,7 @@ final class Disk implements AutoCloseable {
     /// @param name empty if the driver's options say it all
     /// @param driverOptions `key=value,...`, or empty
     static Disk open(String name, String driverOptions, DiskOptions options) throws IOException {
-        if (options.forceShare() && !options.readOnly()) {
+        if (options.has(Flag.FORCE_SHARE) && !options.readOnly()) {
             throw new BlockException(
                     Kind.INVALID, "force-share=on can only be used with read-only images");
         }
@@ -46,14 +52,17 @@ final class Disk implements AutoCloseable {
         try {
             image =
                     OpenImage.open(
-                            spec(name, driverOptions, options), options.inherited(), Drivers.all());
+                            spec(name, driverOptions, options), options.inherited(), Drivers.all(options.objects()));
         } catch (IllegalArgumentException e) {
             throw new BlockException(Kind.INVALID, String.valueOf(e.getMessage()), e);
         }
         boolean done = false;
         try {
             image.warnOfGuesses();
-            if (options.snapshot()) {
+            if (options.has(Flag.COPY_ON_READ)) {
+                image.cover(Options.EMPTY.with("driver", "copy-on-read"));
+            }
+            if (options.has(Flag.SNAPSHOT)) {
                 String folder = System.getenv().getOrDefault("TMPDIR", SNAPSHOT_FOLDER);
                 image.snapshot(BufferStore.inFolder(Path.of(folder)));
             }
@@ -74,10 +83,11 @@ final class Disk implements AutoCloseable {
 
     private static ImageSpec spec(String name, String driverOptions, DiskOptions options) {
         if (driverOptions.isEmpty()) {
-            return new ImageSpec(name, options.format(), options.imageOptions());
+            return new ImageSpec(
+                    name, options.format(), options.has(Flag.IMAGE_OPTIONS), options.objects());
         }
         String file = name.isEmpty() ? "" : ",file.filename=" + name.replace(",", ",,");
-        return new ImageSpec(driverOptions + file, null, true);
+        return new ImageSpec(driverOptions + file, null, true, options.objects());
     }
 
     /// The same disk, opened in another way. This one is closed.
@@ -112,7 +122,7 @@ final class Disk implements AutoCloseable {
     }
 
     private boolean isLayered() {
-        return options.snapshot() || image.image().driver().equals("qcow2");
+        return options.has(Flag.SNAPSHOT) || LAYERED.contains(image.image().driver());
     }
 
     void resize(long bytes, String preallocation) throws BlockException {

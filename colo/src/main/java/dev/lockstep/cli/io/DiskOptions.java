@@ -4,58 +4,80 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.file.CacheMode;
 import dev.lockstep.block.open.Inherited;
+import dev.lockstep.image.UserObjects;
 
 import org.jspecify.annotations.Nullable;
 
+import java.util.EnumSet;
 import java.util.Locale;
+import java.util.Set;
 
 /// How a disk is opened.
 ///
 /// @param format its format, or null to find out
-/// @param imageOptions its name is a list of options
-/// @param readOnly nothing is written to it
-/// @param snapshot what is written goes to a temporary file
-/// @param forceShare others may write to it meanwhile
 /// @param unmap discards release space
+/// @param objects what its options may name
 record DiskOptions(
         @Nullable String format,
-        boolean imageOptions,
-        boolean readOnly,
-        boolean snapshot,
-        boolean forceShare,
+        Set<Flag> flags,
         CacheMode cache,
-        boolean unmap) {
+        boolean unmap,
+        UserObjects objects) {
+
+    /// What is so or not.
+    enum Flag {
+        /// Its name is a list of options.
+        IMAGE_OPTIONS,
+        /// Nothing is written to it.
+        READ_ONLY,
+        /// What is written goes to a temporary file.
+        SNAPSHOT,
+        /// Others may write to it meanwhile.
+        FORCE_SHARE,
+        /// What is read from images below it is written to it.
+        COPY_ON_READ
+    }
 
     static final DiskOptions NONE =
-            new DiskOptions(null, false, false, false, false, CacheMode.WRITEBACK, true);
+            new DiskOptions(null, Set.of(), CacheMode.WRITEBACK, true, UserObjects.NONE);
 
     /// For the verb `open`, which finds out formats, or is told by its own options.
     DiskOptions asForOpen() {
-        return NONE;
+        return NONE.with(objects);
     }
 
-    DiskOptions withReadOnly(boolean value) {
-        return new DiskOptions(format, imageOptions, value, snapshot, forceShare, cache, unmap);
+    boolean has(Flag flag) {
+        return flags.contains(flag);
     }
 
-    DiskOptions withSnapshot() {
-        return new DiskOptions(format, imageOptions, readOnly, true, forceShare, cache, unmap);
+    boolean readOnly() {
+        return has(Flag.READ_ONLY);
     }
 
-    DiskOptions withForceShare() {
-        return new DiskOptions(format, imageOptions, readOnly, snapshot, true, cache, unmap);
+    DiskOptions with(Flag flag, boolean value) {
+        Set<Flag> changed = EnumSet.noneOf(Flag.class);
+        changed.addAll(flags);
+        if (value) {
+            changed.add(flag);
+        } else {
+            changed.remove(flag);
+        }
+        return new DiskOptions(format, changed, cache, unmap, objects);
     }
 
-    DiskOptions withFormat(@Nullable String name, boolean isOptions) {
-        return new DiskOptions(name, isOptions, readOnly, snapshot, forceShare, cache, unmap);
+    DiskOptions with(UserObjects defined) {
+        return new DiskOptions(format, flags, cache, unmap, defined);
+    }
+
+    DiskOptions withFormat(@Nullable String name) {
+        return new DiskOptions(name, flags, cache, unmap, objects);
     }
 
     /// The same with a cache mode of QEMU's.
     DiskOptions withCache(String mode) throws BlockException {
         for (CacheMode each : CacheMode.values()) {
             if (each.name().toLowerCase(Locale.ROOT).equals(mode)) {
-                return new DiskOptions(
-                        format, imageOptions, readOnly, snapshot, forceShare, each, unmap);
+                return new DiskOptions(format, flags, each, unmap, objects);
             }
         }
         throw new BlockException(Kind.INVALID, "Invalid cache option: " + mode);
@@ -71,17 +93,16 @@ record DiskOptions(
                             throw new BlockException(
                                     Kind.INVALID, "Invalid discard option: " + mode);
                 };
-        return new DiskOptions(
-                format, imageOptions, readOnly, snapshot, forceShare, cache, releases);
+        return new DiskOptions(format, flags, cache, releases, objects);
     }
 
     Inherited inherited() {
         boolean direct = cache == CacheMode.NONE || cache == CacheMode.DIRECTSYNC;
         return new Inherited(
-                readOnly,
+                readOnly(),
                 direct,
                 cache == CacheMode.UNSAFE,
-                forceShare,
+                has(Flag.FORCE_SHARE),
                 unmap,
                 Inherited.DetectZeroes.OFF);
     }

@@ -3,9 +3,13 @@ package dev.lockstep.cli.io;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 
+import dev.lockstep.cli.img.ObjectArguments;
+import dev.lockstep.cli.io.DiskOptions.Flag;
+
 import org.jspecify.annotations.Nullable;
 
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -46,6 +50,8 @@ public final class IoCommand implements Callable<Integer> {
 
     private static final Set<String> AIO_MODES = Set.of("threads", "native", "io_uring");
 
+    @Mixin private ObjectArguments objects = new ObjectArguments();
+
     @Option(
             names = {"-c", "--cmd"},
             paramLabel = "COMMAND",
@@ -72,6 +78,11 @@ public final class IoCommand implements Callable<Integer> {
             names = {"-s", "--snapshot"},
             description = "Leave FILE as it is: what is written goes to a temporary file.")
     private boolean snapshot;
+
+    @Option(
+            names = {"-C", "--copy-on-read"},
+            description = "Write to FILE what is read from the images below it.")
+    private boolean copyOnRead;
 
     @Option(
             names = {"-n", "--nocache"},
@@ -105,6 +116,12 @@ public final class IoCommand implements Callable<Integer> {
             names = {"-k", "--native-aio", "-m", "--misalign"},
             description = "Taken, and makes no difference.")
     private boolean ignored;
+
+    @Option(
+            names = {"-T", "--trace"},
+            paramLabel = "WHAT",
+            description = "Taken, and makes no difference: -v logs more.")
+    private @Nullable String trace;
 
     @Parameters(
             index = "0",
@@ -144,16 +161,16 @@ public final class IoCommand implements Callable<Integer> {
         if (!AIO_MODES.contains(aio)) {
             throw new BlockException(Kind.INVALID, "Invalid aio option: " + aio);
         }
-        DiskOptions options =
-                DiskOptions.NONE
-                        .withFormat(format, imageOptions)
-                        .withReadOnly(readOnly)
+        return DiskOptions.NONE
+                        .with(objects.objects())
+                        .withFormat(format)
+                        .with(Flag.IMAGE_OPTIONS, imageOptions)
+                        .with(Flag.READ_ONLY, readOnly)
+                        .with(Flag.SNAPSHOT, snapshot)
+                        .with(Flag.COPY_ON_READ, copyOnRead)
+                        .with(Flag.FORCE_SHARE, forceShare)
                         .withCache(noCache ? "none" : cache)
                         .withDiscard(discard);
-        if (snapshot) {
-            options = options.withSnapshot();
-        }
-        return forceShare ? options.withForceShare() : options;
     }
 
     private static void converse(Session session) throws IOException, InterruptedException {

@@ -1,6 +1,7 @@
 package dev.lockstep.cli.io;
 
 import dev.lockstep.block.BlockException;
+import dev.lockstep.cli.io.DiskOptions.Flag;
 import dev.lockstep.cli.io.Verb.Range;
 
 import java.io.IOException;
@@ -21,6 +22,7 @@ final class SessionVerbs {
             """
              -r: for reading only
              -s: what is written goes to a temporary file
+             -C: what is read from images below it is written to it
              -n: the same as -t none
              -U: others may write to it meanwhile
              -t: the cache mode
@@ -46,7 +48,7 @@ final class SessionVerbs {
                             "[-rsCnkU] [-t cache] [-d discard] [-o options] [path]",
                             "open the file specified by path",
                             OPEN_DETAILS,
-                            "d:i:kno:rst:U",
+                            "Cd:i:kno:rst:U",
                             SessionVerbs::open),
                     new Verb(
                             "close c",
@@ -116,7 +118,7 @@ final class SessionVerbs {
                             Range.exactly(0),
                             false,
                             "",
-                            "simulate a program crash",
+                            "simulate a program crash using abort(3)",
                             "",
                             "",
                             (_, _, _) -> crash(SIGABRT)),
@@ -125,7 +127,7 @@ final class SessionVerbs {
                             Range.exactly(1),
                             false,
                             "signal",
-                            "ends the program as this signal would",
+                            "raises a signal",
                             "",
                             "",
                             SessionVerbs::raise));
@@ -143,13 +145,16 @@ final class SessionVerbs {
         String driver = words.letters().getOrDefault('o', "");
         try {
             if (words.has('r')) {
-                options = options.withReadOnly(true);
+                options = options.with(Flag.READ_ONLY, true);
             }
             if (words.has('s')) {
-                options = options.withSnapshot();
+                options = options.with(Flag.SNAPSHOT, true);
+            }
+            if (words.has('C')) {
+                options = options.with(Flag.COPY_ON_READ, true);
             }
             if (words.has('U')) {
-                options = options.withForceShare();
+                options = options.with(Flag.FORCE_SHARE, true);
             }
             String cache = words.value('t');
             if (words.has('n') || cache != null) {
@@ -179,7 +184,7 @@ final class SessionVerbs {
         try {
             DiskOptions options = before.options();
             if (words.has('r') || words.has('w')) {
-                options = options.withReadOnly(words.has('r'));
+                options = options.with(Flag.READ_ONLY, words.has('r'));
             }
             String cache = words.value('c');
             if (cache != null) {

@@ -63,7 +63,8 @@ record Verb(
 
     /// How it is used, in one line.
     String usage() {
-        return "%s %s -- %s".formatted(fullName(), synopsis, summary);
+        String what = synopsis.isEmpty() ? "" : synopsis + " ";
+        return "%s %s-- %s".formatted(fullName(), what, summary);
     }
 
     /// A failure that shows how it is used.

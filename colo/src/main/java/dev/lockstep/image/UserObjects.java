@@ -1,4 +1,4 @@
-package dev.lockstep.cli;
+package dev.lockstep.image;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.filter.throttle.Limits;
@@ -7,8 +7,6 @@ import dev.lockstep.block.filter.throttle.ThrottleOpener;
 import dev.lockstep.block.open.Option.Text;
 import dev.lockstep.block.open.OptionReader;
 import dev.lockstep.block.open.Options;
-import dev.lockstep.image.JsonOptions;
-import dev.lockstep.image.KeyValues;
 import dev.lockstep.nbd.tls.ReloadedFiles;
 import dev.lockstep.nbd.tls.TlsAuthorization;
 import dev.lockstep.nbd.tls.TlsAuthorization.Rule;
@@ -28,9 +26,9 @@ import java.util.TreeMap;
 
 /// What `--object TYPE,id=ID,...` defines, as QEMU's tools have it: `tls-creds-x509`,
 /// `tls-creds-psk`, `authz-simple`, `authz-list`, `authz-list-file`, `throttle-group` and `secret`.
-final class UserObjects {
+public final class UserObjects {
     /// No objects.
-    static final UserObjects NONE = new UserObjects();
+    public static final UserObjects NONE = new UserObjects();
 
     private static final String TYPE = "qom-type";
 
@@ -55,8 +53,8 @@ final class UserObjects {
 
     /// Reads the definitions of a command line.
     ///
-    /// @throws UsageError if one is wrong
-    static UserObjects parse(List<String> definitions) {
+    /// @throws IllegalArgumentException if one is wrong
+    public static UserObjects parse(List<String> definitions) {
         UserObjects objects = new UserObjects();
         for (String definition : definitions) {
             try {
@@ -65,29 +63,29 @@ final class UserObjects {
                                 ? JsonOptions.parse(definition)
                                 : KeyValues.parse(definition, TYPE));
             } catch (IllegalArgumentException | BlockException e) {
-                throw new UsageError("--object: " + e.getMessage());
+                throw new IllegalArgumentException("--object: " + e.getMessage());
             }
         }
         return objects;
     }
 
     /// The TLS credentials of this name, or null.
-    @Nullable TlsCredentials findCredentials(String id) {
+    public @Nullable TlsCredentials findCredentials(String id) {
         return credentials.get(id);
     }
 
     /// The throttle group of this name, or null.
-    @Nullable ThrottleGroup findThrottleGroup(String id) {
+    public @Nullable ThrottleGroup findThrottleGroup(String id) {
         return throttleGroups.get(id);
     }
 
     /// The TLS credentials of this name.
     ///
-    /// @throws UsageError if there are none
-    TlsCredentials credentials(String id) {
+    /// @throws IllegalArgumentException if there are none
+    public TlsCredentials credentials(String id) {
         TlsCredentials found = findCredentials(id);
         if (found == null) {
-            throw new UsageError(
+            throw new IllegalArgumentException(
                     "there are no TLS credentials '%s': add --object tls-creds-x509,id=%s,dir=..."
                             .formatted(id, id));
         }
@@ -96,11 +94,11 @@ final class UserObjects {
 
     /// The authorization of this name.
     ///
-    /// @throws UsageError if there is none
-    TlsAuthorization authorization(String id) {
+    /// @throws IllegalArgumentException if there is none
+    public TlsAuthorization authorization(String id) {
         TlsAuthorization found = authorizations.get(id);
         if (found == null) {
-            throw new UsageError(
+            throw new IllegalArgumentException(
                     "there is no authorization '%s': add --object authz-simple,id=%s,identity=..."
                             .formatted(id, id));
         }

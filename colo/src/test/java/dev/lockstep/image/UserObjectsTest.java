@@ -1,4 +1,4 @@
-package dev.lockstep.cli;
+package dev.lockstep.image;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -29,8 +29,8 @@ class UserObjectsTest {
         assertEquals(Endpoint.SERVER, objects.credentials("a").endpoint());
         assertEquals(Endpoint.CLIENT, objects.credentials("b").endpoint());
         assertNull(objects.findCredentials("s"));
-        assertThrows(UsageError.class, () -> objects.credentials("c"));
-        assertThrows(UsageError.class, () -> objects.authorization("a"));
+        assertThrows(IllegalArgumentException.class, () -> objects.credentials("c"));
+        assertThrows(IllegalArgumentException.class, () -> objects.authorization("a"));
     }
 
     @Test
@@ -91,9 +91,9 @@ class UserObjectsTest {
             throws IOException {
         Path file = folder.resolve("list.json");
         List<String> definition = List.of("authz-list-file,id=x,filename=" + file);
-        assertThrows(UsageError.class, () -> UserObjects.parse(definition));
+        assertThrows(IllegalArgumentException.class, () -> UserObjects.parse(definition));
         Files.writeString(file, "{ \"rules\": [ { \"policy\": \"allow\" } ] }");
-        UsageError error = assertThrows(UsageError.class, () -> UserObjects.parse(definition));
+        IllegalArgumentException error = assertThrows(IllegalArgumentException.class, () -> UserObjects.parse(definition));
         assertTrue(String.valueOf(error.getMessage()).contains("list.json"), error.getMessage());
     }
 
@@ -101,9 +101,9 @@ class UserObjectsTest {
     void a_priority_that_changes_nothing_is_accepted_and_another_refused() {
         String definition = "tls-creds-psk,id=x,dir=/x,priority=";
         UserObjects.parse(List.of(definition + "NORMAL"));
-        UsageError error =
+        IllegalArgumentException error =
                 assertThrows(
-                        UsageError.class,
+                        IllegalArgumentException.class,
                         () -> UserObjects.parse(List.of(definition + "NORMAL:-VERS-TLS1.2")));
         assertTrue(String.valueOf(error.getMessage()).contains("priority=NORMAL:-VERS-TLS1.2"));
     }
@@ -122,7 +122,7 @@ class UserObjectsTest {
                         "authz-list,id=x,rules.1.match=a",
                         "authz-list,id=x,rules.0.policy=allow",
                         "{")) {
-            assertThrows(UsageError.class, () -> UserObjects.parse(List.of(wrong)), wrong);
+            assertThrows(IllegalArgumentException.class, () -> UserObjects.parse(List.of(wrong)), wrong);
         }
     }
 }
