@@ -1,9 +1,9 @@
 package dev.lockstep.cli;
 
-import dev.lockstep.image.UserObjects;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.image.OpenImage;
+import dev.lockstep.image.UserObjects;
 import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.Export;
 import dev.lockstep.nbd.Exports;

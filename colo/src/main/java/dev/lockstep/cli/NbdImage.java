@@ -1,6 +1,5 @@
 package dev.lockstep.cli;
 
-import dev.lockstep.image.UserObjects;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.file.CacheMode;
 import dev.lockstep.block.open.Inherited;
@@ -12,6 +11,7 @@ import dev.lockstep.block.qcow2.bitmaps.PersistentBitmap;
 import dev.lockstep.image.Drivers;
 import dev.lockstep.image.ImageSpec;
 import dev.lockstep.image.OpenImage;
+import dev.lockstep.image.UserObjects;
 import dev.lockstep.nbd.MarkedBytes;
 import dev.lockstep.nbd.MetaContext;
 
@@ -236,11 +236,7 @@ final class NbdImage {
             checkFormat(format);
         }
         Options tree = tree(new ImageSpec(file, format, imageOptions));
-        OpenImage image =
-                OpenImage.open(
-                        tree,
-                        defaults(),
-                        Drivers.all(objects));
+        OpenImage image = OpenImage.open(tree, defaults(), Drivers.all(objects));
         image.warnOfGuesses();
         return image;
     }

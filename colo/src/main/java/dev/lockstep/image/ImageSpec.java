@@ -12,8 +12,7 @@ import org.jspecify.annotations.Nullable;
 /// @param format the format that was named, or null to find it by looking
 /// @param dotted whether `text` is a list of options, as after `--image-opts`
 /// @param objects what its options may name
-public record ImageSpec(
-        String text, @Nullable String format, boolean dotted, UserObjects objects) {
+public record ImageSpec(String text, @Nullable String format, boolean dotted, UserObjects objects) {
     /// One that names no objects.
     public ImageSpec(String text, @Nullable String format, boolean dotted) {
         this(text, format, dotted, UserObjects.NONE);

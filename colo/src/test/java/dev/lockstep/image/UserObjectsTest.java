@@ -93,7 +93,8 @@ class UserObjectsTest {
         List<String> definition = List.of("authz-list-file,id=x,filename=" + file);
         assertThrows(IllegalArgumentException.class, () -> UserObjects.parse(definition));
         Files.writeString(file, "{ \"rules\": [ { \"policy\": \"allow\" } ] }");
-        IllegalArgumentException error = assertThrows(IllegalArgumentException.class, () -> UserObjects.parse(definition));
+        IllegalArgumentException error =
+                assertThrows(IllegalArgumentException.class, () -> UserObjects.parse(definition));
         assertTrue(String.valueOf(error.getMessage()).contains("list.json"), error.getMessage());
     }
 
@@ -122,7 +123,8 @@ class UserObjectsTest {
                         "authz-list,id=x,rules.1.match=a",
                         "authz-list,id=x,rules.0.policy=allow",
                         "{")) {
-            assertThrows(IllegalArgumentException.class, () -> UserObjects.parse(List.of(wrong)), wrong);
+            assertThrows(
+                    IllegalArgumentException.class, () -> UserObjects.parse(List.of(wrong)), wrong);
         }
     }
 }

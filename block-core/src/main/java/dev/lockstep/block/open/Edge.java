@@ -1,5 +1,6 @@
 package dev.lockstep.block.open;
 
+import dev.lockstep.block.BlockDevice;
 import dev.lockstep.block.filter.FilterDevice;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.graph.Graph;
@@ -70,6 +71,13 @@ public final class Edge {
             throw new IllegalStateException("the child is not open yet");
         }
         return made;
+    }
+
+    /// The child itself, without the filters that its common options put around it: for what only
+    /// its driver can do.
+    public BlockDevice bare() {
+        Node node = within == null ? null : within.target(gate());
+        return node == null ? gate().device() : node.bare();
     }
 
     /// Which layer of the child's chain of backing images a node is: the child itself is 1, its

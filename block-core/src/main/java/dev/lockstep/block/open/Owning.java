@@ -5,17 +5,21 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.CompressedTarget;
 import dev.lockstep.block.Placing;
 import dev.lockstep.block.filter.ResizableFilter;
+import dev.lockstep.block.graph.Step;
+import dev.lockstep.block.graph.StepObserver;
 
 import java.nio.ByteBuffer;
 
 /// Filters above a device that they are one node with: closing it closes the device. They have
-/// nothing to say to compressed writes, nor to where data lies.
-final class Owning extends ResizableFilter implements CompressedTarget, Placing {
+/// nothing to say to compressed writes, to where data lies, nor to what is about to be done.
+final class Owning extends ResizableFilter implements CompressedTarget, Placing, StepObserver {
     private final BlockDevice device;
+    private final StepObserver observer;
 
     Owning(BlockDevice filters, BlockDevice device) {
         super(filters);
         this.device = device;
+        observer = StepObserver.of(device);
     }
 
     @Override
@@ -36,6 +40,11 @@ final class Owning extends ResizableFilter implements CompressedTarget, Placing 
     @Override
     public boolean place(long offset, long length) throws BlockException {
         return device instanceof Placing placing && placing.place(offset, length);
+    }
+
+    @Override
+    public void before(Step step) {
+        observer.before(step);
     }
 
     @Override

@@ -73,9 +73,7 @@ final class Images {
         }
         try {
             return OpenImage.open(
-                    spec.tree().with("backing", new Option.Nothing()),
-                    inherited,
-                    drivers(spec));
+                    spec.tree().with("backing", new Option.Nothing()), inherited, drivers(spec));
         } catch (IllegalArgumentException e) {
             throw new BlockException(Kind.INVALID, String.valueOf(e.getMessage()), e);
         }

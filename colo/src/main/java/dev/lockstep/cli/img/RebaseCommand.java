@@ -130,7 +130,8 @@ final class RebaseCommand implements Callable<Integer> {
             JobRun.run(new RebaseJob(gate, null), progress && !quiet);
             return;
         }
-        ImageSpec below = new ImageSpec(
+        ImageSpec below =
+                new ImageSpec(
                         ImageName.relativeTo(file, name), backingFormat, false, image.objects());
         try (OpenImage opened = Images.openToRead(below, sourceCache, forceShare)) {
             JobRun.run(new RebaseJob(gate, opened.connect(true)), progress && !quiet);

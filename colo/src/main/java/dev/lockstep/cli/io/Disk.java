@@ -52,7 +52,9 @@ final class Disk implements AutoCloseable {
         try {
             image =
                     OpenImage.open(
-                            spec(name, driverOptions, options), options.inherited(), Drivers.all(options.objects()));
+                            spec(name, driverOptions, options),
+                            options.inherited(),
+                            Drivers.all(options.objects()));
         } catch (IllegalArgumentException e) {
             throw new BlockException(Kind.INVALID, String.valueOf(e.getMessage()), e);
         }

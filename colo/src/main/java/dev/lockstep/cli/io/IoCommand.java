@@ -2,7 +2,6 @@ package dev.lockstep.cli.io;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
-
 import dev.lockstep.cli.img.ObjectArguments;
 import dev.lockstep.cli.io.DiskOptions.Flag;
 
@@ -162,15 +161,15 @@ public final class IoCommand implements Callable<Integer> {
             throw new BlockException(Kind.INVALID, "Invalid aio option: " + aio);
         }
         return DiskOptions.NONE
-                        .with(objects.objects())
-                        .withFormat(format)
-                        .with(Flag.IMAGE_OPTIONS, imageOptions)
-                        .with(Flag.READ_ONLY, readOnly)
-                        .with(Flag.SNAPSHOT, snapshot)
-                        .with(Flag.COPY_ON_READ, copyOnRead)
-                        .with(Flag.FORCE_SHARE, forceShare)
-                        .withCache(noCache ? "none" : cache)
-                        .withDiscard(discard);
+                .with(objects.objects())
+                .withFormat(format)
+                .with(Flag.IMAGE_OPTIONS, imageOptions)
+                .with(Flag.READ_ONLY, readOnly)
+                .with(Flag.SNAPSHOT, snapshot)
+                .with(Flag.COPY_ON_READ, copyOnRead)
+                .with(Flag.FORCE_SHARE, forceShare)
+                .withCache(noCache ? "none" : cache)
+                .withDiscard(discard);
     }
 
     private static void converse(Session session) throws IOException, InterruptedException {

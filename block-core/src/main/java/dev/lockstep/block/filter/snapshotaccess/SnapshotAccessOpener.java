@@ -13,7 +13,7 @@ public final class SnapshotAccessOpener {
     public static Opener.Opening read(NodeOptions options) throws BlockException {
         Edge file = options.child("file");
         return () -> {
-            if (file.gate().device() instanceof SnapshotSource source) {
+            if (file.bare() instanceof SnapshotSource source) {
                 return new SnapshotAccessDevice(file.gate(), source);
             }
             throw options.invalid(

@@ -98,17 +98,19 @@ class BlkdebugTest {
                 new_state = "3"
                 [inject-error]
                 event = "write_aio"
+                iotype = "write-zeroes"
                 state = "3"
                 errno = "28"
                 once = "on"
                 """);
-        try (Tree tree = Tree.of(debugged("file.config=" + rules))) {
+        // Filters of the same node do not stand in the way of the steps.
+        try (Tree tree = Tree.of(debugged("file.config=" + rules, "file.detect-zeroes=on"))) {
             tree.gate().write(0, sector(), WriteFlag.NONE);
             tree.gate().write(512, sector(), WriteFlag.NONE);
             BlockException full = failure(tree.gate(), 1024);
             assertEquals(Kind.NO_SPACE, full.kind());
             assertEquals(
-                    "file %s: write of 512 bytes at 0x400: injected fault: No space left on device"
+                    "file %s: write zeroes of 512 bytes at 0x400: injected fault: No space left on device"
                             .formatted(disk),
                     full.getMessage());
             tree.gate().write(1024, sector(), WriteFlag.NONE);

@@ -50,7 +50,7 @@ class SnapshotAccessTest {
 
     @Test
     void it_shows_the_disk_as_it_was_whatever_the_guest_does_to_it() throws Exception {
-        try (Tree tree = Tree.of(options(target()))) {
+        try (Tree tree = Tree.of(options(target(), "file.detect-zeroes=on"))) {
             Gate guest = tree.connect("guest");
             Script script =
                     Script.random(random, List.of(Script.Kind.values()), 100, DISK_BYTES, 512);
