@@ -122,6 +122,19 @@ public final class HostFile {
         }
     }
 
+    /// Makes it no longer than this, where its length can change.
+    ///
+    /// @return whether it did
+    public boolean cut(long bytes) {
+        try {
+            file.resize(bytes);
+            return true;
+        } catch (BlockException e) {
+            LOG.debug("{}", e.getMessage());
+            return false;
+        }
+    }
+
     private long within(long offset, long length) {
         return Math.clamp(file.size() - offset, 0, length);
     }

@@ -19,6 +19,7 @@ import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.graph.Resizable;
 import dev.lockstep.block.graph.Step;
 import dev.lockstep.block.qcow2.bitmaps.ImageBitmaps;
+import dev.lockstep.block.qcow2.create.Preallocation;
 import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
@@ -31,12 +32,9 @@ import dev.lockstep.block.qcow2.table.Tables;
 import org.jspecify.annotations.Nullable;
 
 import java.nio.ByteBuffer;
-import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Set;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /// A qcow2 image. See the package's description for how requests go together.
@@ -64,7 +62,7 @@ public final class Qcow2Device
     private final RangeLock clusters;
     private final Capabilities capabilities;
     private final AtomicBoolean closed = new AtomicBoolean();
-    private final CountDownLatch closing = new CountDownLatch(1);
+    private final CacheCleaner cleaner = new CacheCleaner();
     private final @Nullable ImageBitmaps recording;
     private volatile long size;
 
@@ -122,7 +120,7 @@ public final class Qcow2Device
                         header.size(),
                         readOnly,
                         readOnly ? null : Parts.recording(host, header));
-        device.cleanCaches(options);
+        device.cleaner.start(tables, options.cacheCleanInterval(), device.description);
         return device;
     }
 
@@ -149,25 +147,6 @@ public final class Qcow2Device
                         host, header, snapshot.l1Offset(), snapshot.l1Entries(), dataFile, options);
         return new Qcow2Device(
                 Parts.image(tables, new Backing(backing), options), size, true, null);
-    }
-
-    private void cleanCaches(Qcow2Options options) {
-        if (options.cacheCleanInterval().isPositive()) {
-            Thread.ofVirtual()
-                    .name("clean caches of " + description)
-                    .start(() -> cleanCaches(options.cacheCleanInterval()));
-        }
-    }
-
-    private void cleanCaches(Duration interval) {
-        try {
-            while (!closing.await(interval.toMillis(), TimeUnit.MILLISECONDS)) {
-                tables.dropUnused();
-            }
-        } catch (InterruptedException _) {
-            // Nobody interrupts it; if somebody does, the caches stay as they are.
-            Thread.currentThread().interrupt();
-        }
     }
 
     /// Reads and checks the header of an image.
@@ -385,7 +364,12 @@ public final class Qcow2Device
         Epoch epoch = tables.enter();
         try {
             Mapping found = tables.mappings().lookup(offset, length);
-            long position = found instanceof Mapping.Data at ? at.host() : -1;
+            long position =
+                    switch (found) {
+                        case Mapping.Data at -> at.host();
+                        case Mapping.Zero at -> at.host();
+                        default -> -1;
+                    };
             boolean elsewhere = tables.header().current().has(Feature.EXTERNAL_DATA);
             return new Place(found.length(), position, elsewhere ? "data-file" : "file");
         } finally {
@@ -403,11 +387,20 @@ public final class Qcow2Device
     public void resize(long bytes) throws BlockException {
         Resizer resizer = new Resizer(image);
         resizer.check(bytes);
+        long before = size;
         try {
             bitmaps().follow(tables, () -> resize(resizer, bytes));
         } finally {
             size = tables.header().current().size();
         }
+        if (bytes < before) {
+            tables.cut();
+        }
+    }
+
+    /// Gives what is on the disk from a position on, where it reads as zeroes, its place at once.
+    public void preallocate(long from, Preallocation how) throws BlockException {
+        new Preallocator(this, image).run(from, how);
     }
 
     private void resize(Resizer resizer, long bytes) throws BlockException {
@@ -478,7 +471,7 @@ public final class Qcow2Device
         if (!closed.compareAndSet(false, true)) {
             return;
         }
-        closing.countDown();
+        cleaner.stop();
         if (capabilities.readOnly()) {
             return;
         }

@@ -2,7 +2,10 @@ package dev.lockstep.cli.img;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
+import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.block.qcow2.Qcow2Device;
+import dev.lockstep.block.qcow2.create.Preallocation;
 import dev.lockstep.image.OpenImage;
 
 import picocli.CommandLine.Command;
@@ -11,6 +14,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.util.concurrent.Callable;
 
 /// `lockstep img resize`.
@@ -25,6 +29,7 @@ import java.util.concurrent.Callable;
         footer = {"", "Example:", "  lockstep img resize disk.qcow2 +10G"})
 final class ResizeCommand implements Callable<Integer> {
     private static final long SECTOR_BYTES = 512;
+    private static final int STEP_BYTES = 1 << 20;
 
     @Mixin private ImageArguments image = new ImageArguments();
 
@@ -37,7 +42,9 @@ final class ResizeCommand implements Callable<Integer> {
     @Option(
             names = "--preallocation",
             paramLabel = "MODE",
-            description = "What becomes of the new space: off (the default).")
+            description =
+                    "What of the new space takes its place at once: off (the default), metadata,"
+                            + " falloc or full.")
     private String preallocation = "off";
 
     @Parameters(index = "0", paramLabel = "FILE", description = "The image.")
@@ -50,12 +57,7 @@ final class ResizeCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        if (!preallocation.equals("off")) {
-            throw new BlockException(
-                    Kind.UNSUPPORTED,
-                    "--preallocation=%s is not supported when an image grows: write off"
-                            .formatted(preallocation));
-        }
+        Preallocation how = preallocation();
         try (OpenImage opened = Images.openToWrite(image.spec(file), "writeback")) {
             opened.warnOfGuesses();
             Gate gate = opened.connect(false);
@@ -66,12 +68,54 @@ final class ResizeCommand implements Callable<Integer> {
                         "%s has %d bytes and would lose what is beyond %d: say --shrink to agree"
                                 .formatted(file, gate.size(), bytes));
             }
+            if (bytes < gate.size() && how != Preallocation.OFF) {
+                throw refused("--preallocation is for an image that becomes longer");
+            }
+            long before = gate.size();
             gate.resize(bytes);
+            if (how != Preallocation.OFF) {
+                preallocate(opened, gate, before, how);
+            }
         }
         if (!quiet) {
             System.out.println("Image resized.");
         }
         return 0;
+    }
+
+    private Preallocation preallocation() throws BlockException {
+        for (Preallocation each : Preallocation.values()) {
+            if (each.label().equals(preallocation)) {
+                return each;
+            }
+        }
+        throw refused(
+                "--preallocation is '%s': write off, metadata, falloc or full"
+                        .formatted(preallocation));
+    }
+
+    /// Gives the new end its place.
+    private void preallocate(OpenImage opened, Gate gate, long from, Preallocation how)
+            throws BlockException {
+        if (opened.image().bare() instanceof Qcow2Device device) {
+            device.preallocate(from, how);
+        } else if (Images.isFormat(opened.image().driver()) || how == Preallocation.METADATA) {
+            throw refused(
+                    "a %s image has no --preallocation=%s"
+                            .formatted(Images.format(opened.image()), how.label()));
+        } else if (how == Preallocation.FALLOC) {
+            gate.zero(from, gate.size() - from, WriteFlag.NONE);
+        } else {
+            ByteBuffer zeroes = ByteBuffer.allocate(STEP_BYTES);
+            for (long at = from; at < gate.size(); at += STEP_BYTES) {
+                int step = (int) Math.min(STEP_BYTES, gate.size() - at);
+                gate.write(at, zeroes.slice(0, step), WriteFlag.NONE);
+            }
+        }
+    }
+
+    private BlockException refused(String reason) {
+        return new BlockException(Kind.INVALID, "%s: %s".formatted(file, reason));
     }
 
     /// The new length, in whole sectors.

@@ -10,8 +10,9 @@ public sealed interface Mapping {
 
     /// It reads as zeroes.
     ///
-    /// @param allocated whether space is kept for it
-    record Zero(long length, boolean allocated) implements Mapping {}
+    /// @param allocated whether space of its own is kept for it
+    /// @param host where in the data file space is kept, or -1
+    record Zero(long length, boolean allocated, long host) implements Mapping {}
 
     /// It lies in the file as it is.
     ///

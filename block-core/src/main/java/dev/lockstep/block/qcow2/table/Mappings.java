@@ -273,6 +273,7 @@ public final class Mappings {
         }
         long unit = geometry.subclusterBytes();
         Entries.State state = entries.state(entry, offset);
+        boolean placed = dataElsewhere ? entry.isOwned() : entry.host() != 0;
         long host = entry.host() + inCluster;
         long covered = unit - (offset & (unit - 1));
         long sliceEnd = ((sliceNumber(offset) + 1) * sliceEntries) << geometry.clusterBits();
@@ -283,8 +284,9 @@ public final class Mappings {
                 boolean alike =
                         !L2Entry.isCompressed(following.word())
                                 && following.isOwned() == entry.isOwned()
-                                && (state != Entries.State.DATA
-                                        || following.host() == host + covered);
+                                && (placed
+                                        ? following.host() == host + covered
+                                        : following.host() == 0);
                 if (!alike) {
                     break;
                 }
@@ -298,7 +300,7 @@ public final class Mappings {
         long alike = Math.min(covered, length);
         return switch (state) {
             case UNALLOCATED -> new Mapping.Unallocated(alike);
-            case ZERO -> new Mapping.Zero(alike, entry.isOwned());
+            case ZERO -> new Mapping.Zero(alike, entry.isOwned(), placed ? host : -1);
             case DATA -> {
                 checkPlace(offset, host, alike);
                 yield new Mapping.Data(alike, host, entry.isOwned());

@@ -179,6 +179,29 @@ public final class Refcounts {
         }
     }
 
+    /// Looks for the end of what is in use, in bytes of the file.
+    long lookForEnd() throws BlockException {
+        lock.lock();
+        try {
+            while (usedEnd > 0 && table.get(usedEnd - 1) == 0) {
+                usedEnd--;
+            }
+            return usedEnd << geometry.clusterBits();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /// Says that the file was cut off there: it reads as zeroes when it is longer again.
+    void neverUsedFrom(long bytes) {
+        lock.lock();
+        try {
+            neverUsed = geometry.clusters(bytes);
+        } finally {
+            lock.unlock();
+        }
+    }
+
     /// Whether more has changed than should be kept in memory.
     public boolean isFull() {
         return table.isFull();

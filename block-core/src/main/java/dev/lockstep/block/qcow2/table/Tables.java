@@ -23,7 +23,9 @@ public final class Tables {
     private final Epochs epochs = new Epochs();
     private final FreeSpace space;
     private final Commit commit;
-    private final long bytesAtOpen;
+
+    /// Changes while no request is in flight.
+    private long bytesKept;
 
     /// How an image's metadata is treated.
     ///
@@ -54,7 +56,7 @@ public final class Tables {
         this.file = file;
         this.dataFile = dataFile;
         geometry = header.geometry();
-        bytesAtOpen = file.size();
+        bytesKept = file.size();
         this.header = new ImageHeader(file, header, settings.lazyRefcounts());
         refcounts =
                 new Refcounts(
@@ -188,10 +190,21 @@ public final class Tables {
         places.fixed(header.tables());
     }
 
+    /// Cuts off what nobody uses at the end of the file, if its length can change. No request is in
+    /// flight.
+    public void cut() throws BlockException {
+        commitAll();
+        long end = refcounts.lookForEnd();
+        if (file.size() > end && file.cut(end)) {
+            refcounts.neverUsedFrom(end);
+            bytesKept = end;
+        }
+    }
+
     /// Writes everything, and leaves the file no longer than it has to be. No request is in flight.
     public void close() throws BlockException {
         commitAll();
-        long end = Math.max(bytesAtOpen, refcounts.usedBytes());
+        long end = Math.max(bytesKept, refcounts.usedBytes());
         if (file.size() > end) {
             file.gate().resize(end);
         }
