@@ -23,6 +23,9 @@ public final class Counts {
     private final NavigableMap<Long, Page> pages = new TreeMap<>();
     private @Nullable Page last;
 
+    /// The page that was looked for last and is not there, or -1.
+    private long absent = -1;
+
     /// Bytes suffice almost always; the first number that does not fit makes the page wide.
     private static final class Page {
         final long number;
@@ -60,6 +63,7 @@ public final class Counts {
             page = new Page(cluster >> PAGE_BITS);
             pages.put(page.number, page);
             last = page;
+            absent = -1;
         }
         if (page.wide == null && Long.compareUnsigned(count, NARROW_MAX) > 0) {
             widen(page);
@@ -73,6 +77,15 @@ public final class Counts {
 
     /// Adds to it.
     public void add(long cluster, long more) throws BlockException {
+        Page page = page(cluster >> PAGE_BITS);
+        if (page != null && page.wide == null) {
+            int index = index(cluster);
+            long count = Byte.toUnsignedLong(page.narrow[index]) + more;
+            if (count >= 0 && count <= NARROW_MAX) {
+                page.narrow[index] = (byte) count;
+                return;
+            }
+        }
         set(cluster, get(cluster) + more);
     }
 
@@ -94,8 +107,9 @@ public final class Counts {
 
     private @Nullable Page page(long number) {
         if (last == null || last.number != number) {
-            Page found = pages.get(number);
+            Page found = number == absent ? null : pages.get(number);
             if (found == null) {
+                absent = number;
                 return null;
             }
             last = found;

@@ -4,8 +4,6 @@ import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.L2Entry;
 
-import java.nio.ByteBuffer;
-
 /// Puts the COPIED flags of the active tables right: they are set exactly where there is one
 /// reference.
 final class CopiedFlags implements L2Visitor {
@@ -25,16 +23,16 @@ final class CopiedFlags implements L2Visitor {
     }
 
     @Override
-    public boolean table(ByteBuffer table, long offset, long tables, boolean active) {
+    public boolean table(long[] table, long offset, long tables, boolean active) {
         if (!active || external) {
             return false;
         }
         boolean changed = false;
-        for (int at = 0; at < table.limit(); at += geometry.entryWords() * Long.BYTES) {
-            long word = table.getLong(at);
+        for (int at = 0; at < table.length; at += geometry.entryWords()) {
+            long word = table[at];
             if (!L2Entry.isCompressed(word) && L2Entry.offset(word) != 0) {
                 long wanted = flagged(word);
-                table.putLong(at, wanted);
+                table[at] = wanted;
                 changed |= wanted != word;
             }
         }

@@ -7,8 +7,6 @@ import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
 import dev.lockstep.block.qcow2.layout.L2Entry;
 
-import java.nio.ByteBuffer;
-
 /// Counts what L2 entries point to, and judges the entries.
 final class EntryScan implements L2Visitor {
     private final Header header;
@@ -18,6 +16,7 @@ final class EntryScan implements L2Visitor {
     private final boolean external;
     private final boolean mend;
     private final int words;
+    private final long ordinaryOffsets;
 
     private long allocated;
     private long fragmented;
@@ -35,6 +34,7 @@ final class EntryScan implements L2Visitor {
         this.mend = mend;
         external = header.has(Feature.EXTERNAL_DATA);
         words = geometry.entryWords();
+        ordinaryOffsets = L2Entry.OFFSET_MASK & -geometry.clusterBytes();
     }
 
     long allocated() {
@@ -60,30 +60,52 @@ final class EntryScan implements L2Visitor {
     }
 
     @Override
-    public boolean table(ByteBuffer table, long offset, long tables, boolean active)
+    public boolean table(long[] table, long offset, long tables, boolean active)
             throws BlockException {
         boolean changed = false;
         contiguous = 0;
-        for (int at = 0; at < table.limit(); at += words * Long.BYTES) {
-            long word = table.getLong(at);
-            long bitmap = geometry.extended() ? table.getLong(at + Long.BYTES) : 0;
-            if (word == 0 && bitmap == 0) {
+        for (int at = 0; at < table.length; at += words) {
+            long word = table[at];
+            long bitmap = geometry.extended() ? table[at + 1] : 0;
+            if ((word == 0 && bitmap == 0) || isOrdinary(word, bitmap, tables, active)) {
                 continue;
             }
-            Entry entry = new Entry(offset + at, word, bitmap);
+            Entry entry = new Entry(offset + (long) at * Long.BYTES, word, bitmap);
             Entry wanted =
                     L2Entry.isCompressed(word)
                             ? compressed(entry, tables, active)
                             : standard(entry, tables, active);
             if (mend && !wanted.equals(entry)) {
-                table.putLong(at, wanted.word);
+                table[at] = wanted.word;
                 if (geometry.extended()) {
-                    table.putLong(at + Long.BYTES, wanted.bitmap);
+                    table[at + 1] = wanted.bitmap;
                 }
                 changed = true;
             }
         }
         return changed;
+    }
+
+    /// Deals with an entry if it is what nearly all entries are: of one cluster of data, with
+    /// nothing to say of it. Large images are checked at the speed of this.
+    private boolean isOrdinary(long word, long bitmap, long tables, boolean active)
+            throws BlockException {
+        long offset = word & ordinaryOffsets;
+        long cluster = geometry.cluster(offset);
+        boolean copied = L2Entry.isCopied(word);
+        if ((word & ~L2Entry.COPIED) != offset
+                || offset == 0
+                || bitmap != 0
+                || external
+                || cluster >= references.clusters()
+                || (active && copied != (references.recorded(cluster) == 1))) {
+            return false;
+        }
+        if (active) {
+            place(offset);
+        }
+        references.addCluster(cluster, tables);
+        return true;
     }
 
     /// @param at where it is in the file

@@ -2,8 +2,6 @@ package dev.lockstep.block.qcow2.check;
 
 import dev.lockstep.block.BlockException;
 
-import java.nio.ByteBuffer;
-
 /// What is done with tables. Each is shown once.
 interface L2Visitor {
     /// An entry of the active L1 table that points to an L2 table which is possible.
@@ -15,6 +13,6 @@ interface L2Visitor {
     ///
     /// @param tables how many L1 entries point to it
     /// @param active whether one of them is of the active L1 table
-    /// @return whether the table's bytes were changed
-    boolean table(ByteBuffer words, long offset, long tables, boolean active) throws BlockException;
+    /// @return whether the words were changed
+    boolean table(long[] words, long offset, long tables, boolean active) throws BlockException;
 }

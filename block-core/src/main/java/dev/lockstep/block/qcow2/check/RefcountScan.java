@@ -87,10 +87,10 @@ final class RefcountScan {
             findings.unreadable(e.getMessage());
             return;
         }
-        for (int at = 0; at < count; at++) {
-            long refcount = RefcountBlock.get(block, at, geometry.refcountOrder());
-            if (refcount != 0) {
-                references.record(first + at, refcount);
+        long[] refcounts = RefcountBlock.read(block, (int) count, geometry.refcountOrder());
+        for (int at = 0; at < refcounts.length; at++) {
+            if (refcounts[at] != 0) {
+                references.record(first + at, refcounts[at]);
             }
         }
     }

@@ -67,6 +67,11 @@ final class References {
         return true;
     }
 
+    /// Counts references to a cluster within the file.
+    void addCluster(long cluster, long count) throws BlockException {
+        found.add(cluster, count);
+    }
+
     /// Counts a reference to a region that has its place by itself: not an L2 table or a cluster of
     /// data, which entries point to.
     void addFixed(String what, long offset, long bytes, long count) throws BlockException {
@@ -106,8 +111,12 @@ final class References {
         return clusters;
     }
 
-    /// The next cluster that may have a reference or a refcount, or -1.
+    /// The next cluster that may have a reference or a refcount, or -1. Whoever goes on within a
+    /// page knows that the page is there.
     long next(long cluster) {
+        if (cluster % Counts.PAGE_CLUSTERS != 0 && cluster < clusters) {
+            return cluster;
+        }
         long next = -1;
         for (Counts counts : new Counts[] {found, structure, recorded}) {
             long page = counts.nextPage(cluster);

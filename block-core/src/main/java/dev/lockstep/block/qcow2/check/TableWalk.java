@@ -155,8 +155,11 @@ final class TableWalk {
             findings.unreadable(e.getMessage());
             return;
         }
-        if (visitor.table(table, offset, tables.weight(index), active)) {
-            image.write(offset, table.rewind());
+        long[] words = new long[table.remaining() / Long.BYTES];
+        table.asLongBuffer().get(words);
+        if (visitor.table(words, offset, tables.weight(index), active)) {
+            table.asLongBuffer().put(words);
+            image.write(offset, table);
         }
     }
 }

@@ -1,6 +1,7 @@
 package dev.lockstep.block.qcow2.layout;
 
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 
 /// Reference counts of any width within the bytes of a refcount block. Where several share a byte,
 /// the first has the least significant bits (section "Host cluster management").
@@ -24,6 +25,22 @@ public final class RefcountBlock {
             case 5 -> Integer.toUnsignedLong(block.getInt(index << 2));
             default -> block.getLong(index << 3);
         };
+    }
+
+    /// The first refcounts of a block.
+    public static long[] read(ByteBuffer block, int count, int order) {
+        long[] refcounts = new long[count];
+        if (order != 4) {
+            Arrays.setAll(refcounts, index -> get(block, index, order));
+            return refcounts;
+        }
+        // The usual width, taken all at once.
+        short[] words = new short[count];
+        block.asShortBuffer().get(words);
+        for (int index = 0; index < count; index++) {
+            refcounts[index] = Short.toUnsignedLong(words[index]);
+        }
+        return refcounts;
     }
 
     /// Changes a refcount to a value that has room there.
