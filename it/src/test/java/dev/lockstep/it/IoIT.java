@@ -59,8 +59,8 @@ class IoIT {
     }
 
     @Test
-    void random_scripts_do_the_same_to_raw_and_qcow2() throws IOException {
-        for (String format : List.of("raw", "qcow2")) {
+    void random_scripts_do_the_same_to_every_format() throws IOException {
+        for (String format : List.of("raw", "qcow2", "qed")) {
             long seed = System.nanoTime();
             System.out.println("IoIT seed " + seed + " for " + format);
             Random random = new Random(seed);
@@ -83,6 +83,31 @@ class IoIT {
             case 6 -> "writev -P %d %d %d 7".formatted(random.nextInt(256), offset, length);
             default -> "read -P %d %d %d".formatted(random.nextInt(256), offset, length);
         };
+    }
+
+    @Test
+    void requests_stop_at_breakpoints_as_with_qemu_io() throws IOException {
+        List<String> commands =
+                List.of(
+                        "break write_aio A",
+                        "aio_write -P 7 64k 64k",
+                        "wait_break A",
+                        "read -P 5 0 64k",
+                        "resume A",
+                        "aio_flush",
+                        "resume B",
+                        "break nothing A",
+                        "break",
+                        "break l2_update C",
+                        "remove_break C",
+                        "remove_break C",
+                        "write -P 8 0 512",
+                        "alloc 0 256k");
+        makeDisks("qcow2");
+        assertSame(
+                run("qemu-io", commands, "blkdebug::" + theirs()),
+                run("", commands, "blkdebug::" + ours()));
+        Peer.run("qemu-img", "compare", theirs(), ours()).expectSuccess();
     }
 
     @Test

@@ -182,20 +182,21 @@ public final class QedDevice implements BlockDevice, Resizable, Located, Layer {
             long step = Math.min(end, header.clusterStart(at) + stepBytes) - at;
             tables.beforeChange();
             try (Hold _ = clusters.exclusive(at, step)) {
-                zeroHeld(at, at + step);
+                zeroHeld(at, at + step, flags.contains(WriteFlag.MAY_UNMAP));
             }
             at += step;
         }
     }
 
-    private void zeroHeld(long offset, long end) throws BlockException {
+    /// @param unmap what reads as zeroes anyway stays unallocated
+    private void zeroHeld(long offset, long end, boolean unmap) throws BlockException {
         Header header = tables.header();
         for (long at = offset; at < end; ) {
             Run run = tables.lookup(at, end - at);
             long next = at + run.length();
             if (run.kind() == Run.Kind.DATA) {
                 file.zero(run.host(), run.length(), WriteFlag.NONE);
-            } else if (run.kind() == Run.Kind.UNALLOCATED && at < backing.bytes()) {
+            } else if (run.kind() == Run.Kind.UNALLOCATED && !(unmap && at >= backing.bytes())) {
                 long first = header.clusterEnd(at);
                 long last = next == size ? header.clusterEnd(next) : header.clusterStart(next);
                 if (first >= last) {
@@ -213,6 +214,9 @@ public final class QedDevice implements BlockDevice, Resizable, Located, Layer {
     }
 
     private void fill(long offset, long end) throws BlockException {
+        if (image.readsAsZero(offset, end - offset)) {
+            return;
+        }
         for (long at = offset; at < end; ) {
             int step = (int) Math.min(ZEROES_BYTES, end - at);
             image.write(at, ZEROES.slice(0, step));

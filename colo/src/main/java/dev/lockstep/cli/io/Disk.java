@@ -3,7 +3,9 @@ package dev.lockstep.cli.io;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Extent;
+import dev.lockstep.block.filter.blkdebug.Breakpoints;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.block.graph.Node;
 import dev.lockstep.block.open.Options;
 import dev.lockstep.block.overlay.BufferStore;
 import dev.lockstep.cli.img.ImageFacts;
@@ -11,6 +13,8 @@ import dev.lockstep.cli.io.DiskOptions.Flag;
 import dev.lockstep.image.Drivers;
 import dev.lockstep.image.ImageSpec;
 import dev.lockstep.image.OpenImage;
+
+import org.jspecify.annotations.Nullable;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -112,6 +116,16 @@ final class Disk implements AutoCloseable {
 
     Gate gate() {
         return gate;
+    }
+
+    /// Where requests of the disk can be stopped, or null if nothing below it is a `blkdebug`.
+    @Nullable Breakpoints breakpoints() {
+        for (Node node : image.graph().nodes()) {
+            if (node.bare() instanceof Breakpoints found) {
+                return found;
+            }
+        }
+        return null;
     }
 
     /// What a range begins with. A depth of 1 is the disk itself, which is all that a format

@@ -32,7 +32,7 @@ final class Session implements AutoCloseable {
     private static final Map<String, Verb> BY_ANY_NAME = new LinkedHashMap<>();
 
     static {
-        Stream.of(ReadVerbs.ALL, WriteVerbs.ALL, SpaceVerbs.ALL, SessionVerbs.ALL)
+        Stream.of(ReadVerbs.ALL, WriteVerbs.ALL, SpaceVerbs.ALL, SessionVerbs.ALL, BreakVerbs.ALL)
                 .flatMap(List::stream)
                 .forEach(
                         verb -> {

@@ -16,11 +16,13 @@ import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
+import java.util.function.Consumer;
 
 /// Fails the requests that its rules pick, and cuts them up as its limits ask for.
-final class BlkdebugDevice extends BlockFilter implements StepObserver {
+final class BlkdebugDevice extends BlockFilter implements StepObserver, Breakpoints {
     private final Rules rules;
     private final Limits limits;
+    private final Suspensions suspensions = new Suspensions();
 
     BlkdebugDevice(Gate image, Rules rules, Limits limits) {
         super(image, Math.max(1, limits.align()));
@@ -31,6 +33,27 @@ final class BlkdebugDevice extends BlockFilter implements StepObserver {
     @Override
     public void before(Step step) {
         rules.before(step);
+        suspensions.before(step);
+    }
+
+    @Override
+    public void breakAt(Step step, String tag, Consumer<String> listener) {
+        suspensions.breakAt(step, tag, listener);
+    }
+
+    @Override
+    public boolean remove(String tag) {
+        return suspensions.remove(tag);
+    }
+
+    @Override
+    public boolean resume(String tag) {
+        return suspensions.resume(tag);
+    }
+
+    @Override
+    public void await(String tag) throws InterruptedException {
+        suspensions.await(tag);
     }
 
     @Override

@@ -14,6 +14,8 @@
 /// 2 to 3, and the error waits for 3. A request is judged by the rules that are active when it
 /// comes, which with requests in parallel need not be those of its own step.
 ///
+/// A request can also be stopped at a step ([dev.lockstep.block.filter.blkdebug.Breakpoints]).
+///
 /// All steps of a device go through one object with one lock, which is held for a few comparisons.
 /// Where there is no such filter, telling a step is a call that does nothing.
 ///
