@@ -105,6 +105,7 @@ final class PrimaryCommand implements Callable<Integer> {
             return new PrimaryOptions(
                     side.name,
                     side.disk,
+                    side.format,
                     peer.secondary,
                     peer.monitor,
                     side.export,

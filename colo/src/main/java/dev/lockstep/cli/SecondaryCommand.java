@@ -112,6 +112,7 @@ final class SecondaryCommand implements Callable<Integer> {
             return new SecondaryOptions(
                     side.name,
                     side.disk,
+                    side.format,
                     place,
                     listen,
                     side.export,

@@ -26,9 +26,19 @@ final class SideOptions {
             names = "--disk",
             required = true,
             paramLabel = "FILE",
-            description = "This side's copy of the disk: a raw file or a block device.")
+            description = "This side's copy of the disk: a file or a block device.")
     @SuppressWarnings("NullAway.Init")
     Path disk;
+
+    @Option(
+            names = {"-f", "--format"},
+            paramLabel = "FMT",
+            description =
+                    "What is in it: raw, qcow2, or any other format that `lockstep nbd` reads and"
+                            + " writes; it may differ from the peer's. Default: what it looks like;"
+                            + " where that is raw, its guest cannot make its first sector look"
+                            + " otherwise, so say raw.")
+    @Nullable String format;
 
     @Option(
             names = "--export",

@@ -5,6 +5,8 @@ import dev.lockstep.colo.machine.SyncMode;
 import dev.lockstep.nbd.Address;
 import dev.lockstep.nbd.NbdUri;
 
+import org.jspecify.annotations.Nullable;
+
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
@@ -12,7 +14,8 @@ import java.util.Optional;
 /// How a primary is started.
 ///
 /// @param name the pair's name, also that of the guest's export
-/// @param disk the primary's disk: a raw file or a block device
+/// @param disk the primary's disk: a file or a block device
+/// @param format the disk's format, or null if it is to be found by looking
 /// @param secondary the secondary's `--listen`, with the pair's name as export
 /// @param secondaryMonitor the secondary's monitor
 /// @param export where the guest attaches
@@ -28,6 +31,7 @@ import java.util.Optional;
 public record PrimaryOptions(
         String name,
         Path disk,
+        @Nullable String format,
         NbdUri secondary,
         Address secondaryMonitor,
         Address export,

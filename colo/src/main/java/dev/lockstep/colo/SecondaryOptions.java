@@ -2,12 +2,15 @@ package dev.lockstep.colo;
 
 import dev.lockstep.nbd.Address;
 
+import org.jspecify.annotations.Nullable;
+
 import java.nio.file.Path;
 
 /// How a secondary is started.
 ///
 /// @param name the pair's name, also that of both exports
-/// @param disk the secondary's copy of the disk: a raw file or a block device
+/// @param disk the secondary's copy of the disk: a file or a block device
+/// @param format the disk's format, or null if it is to be found by looking
 /// @param buffers where the active and the hidden disk live
 /// @param listen where the joined primary writes to
 /// @param export where the guest of this side attaches
@@ -21,6 +24,7 @@ import java.nio.file.Path;
 public record SecondaryOptions(
         String name,
         Path disk,
+        @Nullable String format,
         Buffers buffers,
         Address listen,
         Address export,

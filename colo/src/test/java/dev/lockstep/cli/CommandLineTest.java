@@ -108,6 +108,7 @@ class CommandLineTest {
         return new SecondaryOptions(
                 name,
                 Path.of("S.raw"),
+                "raw",
                 new Buffers.Ram(),
                 Address.parse("127.0.0.1:2"),
                 Address.parse("unix:/run/s"),
@@ -123,6 +124,7 @@ class CommandLineTest {
         return new PrimaryOptions(
                 name,
                 Path.of("P.raw"),
+                "raw",
                 NbdUri.parse("nbd://192.0.2.2:10809/vm1"),
                 Address.parse("192.0.2.2:4444"),
                 Address.parse("unix:/run/p"),

@@ -37,6 +37,11 @@ public record Inherited(
         return new Inherited(value, direct, noFlush, forceShare, unmap, detectZeroes);
     }
 
+    /// The same with discards or not.
+    public Inherited withUnmap(boolean value) {
+        return new Inherited(readOnly, direct, noFlush, forceShare, value, detectZeroes);
+    }
+
     /// The same for a child: whether a discard comes to it is its parent's decision already.
     Inherited forChild() {
         return new Inherited(readOnly, direct, noFlush, forceShare, true, DetectZeroes.OFF);

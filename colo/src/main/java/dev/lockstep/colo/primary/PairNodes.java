@@ -20,11 +20,12 @@ public final class PairNodes {
     /// From the guest's edge down.
     ///
     /// @param name the pair's
-    public static List<NodeInfo> of(String name, Leader leader, Path disk) {
+    /// @param format of the disk
+    public static List<NodeInfo> of(String name, Leader leader, Path disk, String format) {
         PairDevice pair = leader.pair();
         List<NodeInfo> nodes = new ArrayList<>();
         nodes.add(node(name, "quorum", pair.description(), pair));
-        nodes.add(node(LOCAL, "raw", disk.toString(), pair));
+        nodes.add(node(LOCAL, format, disk.toString(), pair));
         leader.remoteChild().ifPresent(remote -> nodes.add(node(REMOTE, "nbd", remote, pair)));
         return nodes;
     }

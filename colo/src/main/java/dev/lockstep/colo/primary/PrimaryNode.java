@@ -1,12 +1,11 @@
 package dev.lockstep.colo.primary;
 
-import dev.lockstep.block.file.FileDevice;
-import dev.lockstep.block.file.FileOptions;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.colo.Actor;
 import dev.lockstep.colo.Closing;
 import dev.lockstep.colo.ColoMonitor;
 import dev.lockstep.colo.ColoMonitor.ExitReason;
+import dev.lockstep.colo.PairDisk;
 import dev.lockstep.colo.PrimaryOptions;
 import dev.lockstep.colo.Release;
 import dev.lockstep.colo.Side;
@@ -51,6 +50,7 @@ public final class PrimaryNode implements Side {
     private static final Logger LOG = LoggerFactory.getLogger("lockstep.colo");
 
     private final PrimaryOptions options;
+    private final String format;
 
     private final Closing resources = new Closing();
 
@@ -88,7 +88,8 @@ public final class PrimaryNode implements Side {
         boolean complete = false;
         try {
             // The disk first: where there is none, nothing is to be left beside it.
-            FileDevice disk = resources.add(FileDevice.open(FileOptions.of(options.disk())));
+            PairDisk disk = resources.add(PairDisk.open(options.disk(), options.format()));
+            format = disk.format();
             StateFile state = resources.add(StateFile.open(options.state()));
             Optional<DurableRecord> stored = state.record();
             if (StartDecision.decide(stored, Role.PRIMARY, options.force())
@@ -102,7 +103,7 @@ public final class PrimaryNode implements Side {
                     clients.listen(options.monitor(), options.tls().server(options.monitor()));
             leader =
                     new Leader(
-                            new Gate(disk),
+                            disk.gate(),
                             Gate::new,
                             new Peer(
                                     options.secondary(), options.secondaryMonitor(), options.tls()),
@@ -307,7 +308,7 @@ public final class PrimaryNode implements Side {
 
     @Override
     public List<NodeInfo> nodes() {
-        return PairNodes.of(options.name(), leader, options.disk());
+        return PairNodes.of(options.name(), leader, options.disk(), format);
     }
 
     @Override

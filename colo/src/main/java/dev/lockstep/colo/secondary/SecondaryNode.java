@@ -3,13 +3,12 @@ package dev.lockstep.colo.secondary;
 import dev.lockstep.block.BlockDevice;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.file.CacheMode;
-import dev.lockstep.block.file.FileDevice;
-import dev.lockstep.block.file.FileOptions;
 import dev.lockstep.block.overlay.BufferStore;
 import dev.lockstep.colo.Actor;
 import dev.lockstep.colo.Closing;
 import dev.lockstep.colo.ColoMonitor;
 import dev.lockstep.colo.LinkProtocol;
+import dev.lockstep.colo.PairDisk;
 import dev.lockstep.colo.Release;
 import dev.lockstep.colo.SecondaryOptions;
 import dev.lockstep.colo.Side;
@@ -66,6 +65,7 @@ public final class SecondaryNode implements Side {
 
     private final SecondaryOptions options;
     private final Closing resources;
+    private final String format;
     private final long sizeBytes;
     private final QmpServer monitor;
     private final SecondaryHands hands;
@@ -79,11 +79,13 @@ public final class SecondaryNode implements Side {
             SecondaryOptions options,
             Closing resources,
             BlockDevice disk,
+            String format,
             BufferSource buffers,
             Step first,
             Actor.RecordStore store)
             throws BlockException {
         this.options = options;
+        this.format = format;
         this.resources = resources;
         this.sizeBytes = disk.size();
         this.guestExport = new NbdUri(options.export(), options.name());
@@ -136,14 +138,20 @@ public final class SecondaryNode implements Side {
             UnaryOperator<BufferStore> throughBuffers)
             throws IOException {
         // The disk first: where there is none, nothing is to be left beside it.
-        FileDevice disk = resources.add(FileDevice.open(FileOptions.of(options.disk())));
+        PairDisk disk = resources.add(PairDisk.open(options.disk(), options.format()));
         StateFile state = resources.add(StateFile.open(options.state()));
         BufferSource buffers = buffers(options.buffers(), throughBuffers);
         resources.add(buffers);
         Step first = firstStep(options, state.record().map(stored -> believed(stored, buffers)));
         SecondaryNode node =
                 new SecondaryNode(
-                        options, resources, throughDisk.apply(disk), buffers, first, state::store);
+                        options,
+                        resources,
+                        throughDisk.apply(disk.gate()),
+                        disk.format(),
+                        buffers,
+                        first,
+                        state::store);
         resources.add(node.hands);
         return node;
     }
@@ -309,10 +317,10 @@ public final class SecondaryNode implements Side {
         Leader leader = hands.leader();
         if (leader == null) {
             List<NodeInfo> nodes = new ArrayList<>(buffers(DISK));
-            nodes.add(node(DISK, "raw", options.disk().toString(), CacheMode.WRITEBACK, null));
+            nodes.add(node(DISK, format, options.disk().toString(), CacheMode.WRITEBACK, null));
             return nodes;
         }
-        List<NodeInfo> nodes = PairNodes.of(options.name(), leader, options.disk());
+        List<NodeInfo> nodes = PairNodes.of(options.name(), leader, options.disk(), format);
         if (actor.node().state() == State.FAILING_OVER) {
             nodes.addAll(1, buffers(PairNodes.LOCAL));
         }

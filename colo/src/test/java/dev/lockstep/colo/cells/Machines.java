@@ -155,6 +155,7 @@ final class Machines {
                 new SecondaryOptions(
                         "vm1",
                         disk(host),
+                        "raw",
                         buffers,
                         socket("target"),
                         socket("s.guest"),
@@ -173,6 +174,7 @@ final class Machines {
                 new PrimaryOptions(
                         "vm1",
                         disk(host),
+                        "raw",
                         new NbdUri(socket("target"), "vm1"),
                         socket("s.monitor"),
                         socket("p.guest"),

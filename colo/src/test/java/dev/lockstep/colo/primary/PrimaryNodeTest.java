@@ -85,6 +85,7 @@ class PrimaryNodeTest {
                         new PrimaryOptions(
                                 "vm1",
                                 disk,
+                                "raw",
                                 secondary.address().target(),
                                 secondary.address().monitor(),
                                 new Address.Unix(folder.resolve("p.sock")),

@@ -61,6 +61,7 @@ class FailureCasesTest {
                         new SecondaryOptions(
                                 "vm1",
                                 folder.resolve("S.raw"),
+                                "raw",
                                 new Buffers.Folder(folder.resolve("buffers")),
                                 Address.parse("127.0.0.1:0"),
                                 Address.parse("unix:" + folder.resolve("guest")),

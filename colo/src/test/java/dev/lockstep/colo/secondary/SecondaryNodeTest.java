@@ -379,6 +379,7 @@ class SecondaryNodeTest {
         return new SecondaryOptions(
                 "vm1",
                 folder.resolve(disk + ".raw"),
+                "raw",
                 new Buffers.Folder(folder.resolve(disk + "-buffers")),
                 Address.parse("127.0.0.1:0"),
                 Address.parse("unix:" + folder.resolve(disk + ".guest")),
