@@ -403,6 +403,11 @@ public final class Qcow2Device
         new Preallocator(this, image).run(from, how);
     }
 
+    /// Makes the image one of another version, or with other features. No request is in flight.
+    public void amend(Amendment changes) throws BlockException {
+        new Amender(this, image, Snapshots.of(tables).list()).run(changes);
+    }
+
     private void resize(Resizer resizer, long bytes) throws BlockException {
         long before = size;
         if (bytes < before) {

@@ -31,7 +31,8 @@ import java.util.concurrent.Callable;
             RebaseCommand.class,
             ResizeCommand.class,
             SnapshotCommand.class,
-            BitmapCommand.class
+            BitmapCommand.class,
+            AmendCommand.class
         },
         footer = {
             "",

@@ -49,6 +49,10 @@ sealed interface NewImage permits NewQcow2, NewQed, NewRaw {
             return new Request(format, options, length, backing, backingFormat);
         }
 
+        OptionReader reader() throws BlockException {
+            return new OptionReader("the format '%s'".formatted(format), tree());
+        }
+
         /// All of it as a tree, in which what has an option of its own wins.
         private Options tree() throws BlockException {
             Options tree = Options.EMPTY;
@@ -72,8 +76,7 @@ sealed interface NewImage permits NewQcow2, NewQed, NewRaw {
     /// @param file the image's name, from which a relative name of its backing file counts
     /// @param unsafe the backing file is not looked at
     static NewImage of(Request request, String file, boolean unsafe) throws IOException {
-        OptionReader reader =
-                new OptionReader("the format '%s'".formatted(request.format()), request.tree());
+        OptionReader reader = request.reader();
         return switch (request.format()) {
             case "raw" -> NewRaw.read(reader);
             case "qcow2" -> NewQcow2.read(reader, file, unsafe);

@@ -78,8 +78,8 @@ record NewQcow2(CreateOptions options, @Nullable String compat) implements NewIm
         return new NewQcow2(withSize(wanted, bytes), compat);
     }
 
-    private static int version(OptionReader options, @Nullable String compat)
-            throws BlockException {
+    /// The version that `compat` means; by default the newest.
+    static int version(OptionReader options, @Nullable String compat) throws BlockException {
         return switch (compat == null ? "" : compat) {
             case "", "1.1", "v3" -> 3;
             case "0.10", "v2" -> 2;

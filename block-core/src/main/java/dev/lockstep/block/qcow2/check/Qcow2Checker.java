@@ -1,6 +1,7 @@
 package dev.lockstep.block.qcow2.check;
 
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.format.CheckResult;
 import dev.lockstep.block.format.Findings;
 import dev.lockstep.block.format.MemoryBudget;
@@ -34,6 +35,40 @@ public final class Qcow2Checker {
     public static CheckResult check(Gate file, Repair repair, Consumer<String> findings)
             throws BlockException {
         return check(file, repair, findings, MEMORY_BYTES);
+    }
+
+    /// Gives the image in a file which nobody else uses refcounts of another width: a new structure
+    /// is written beside the old one, and then the header tells of it.
+    ///
+    /// @param bits a power of two from 1 to 64
+    /// @throws BlockException if the image is damaged, or a refcount does not fit; nothing has
+    ///     changed then
+    public static void changeRefcountWidth(Gate file, int bits) throws BlockException {
+        ImageFile image = ImageFile.open(file);
+        Qcow2Checker checker = new Qcow2Checker(image, MEMORY_BYTES);
+        Scan scan = checker.scan(_ -> {});
+        if (!scan.result().isSound()) {
+            throw new BlockException(
+                    Kind.CORRUPT,
+                    "%s: the image is damaged: 'lockstep img check -r all' may repair it"
+                            .formatted(image.description()));
+        }
+        long most = bits == Long.SIZE ? Long.MAX_VALUE : (1L << bits) - 1;
+        References references = scan.references();
+        for (long at = references.next(0); at >= 0; at = references.next(at + 1)) {
+            if (references.found(at) > most) {
+                throw new BlockException(
+                        Kind.UNSUPPORTED,
+                        "%s: the cluster at 0x%x has %d references, more than %d bits can count"
+                                .formatted(
+                                        image.description(),
+                                        at << image.geometry().clusterBits(),
+                                        references.found(at),
+                                        bits));
+            }
+        }
+        int order = Integer.numberOfTrailingZeros(bits);
+        new RefcountRebuild(image, references, order).run();
     }
 
     static CheckResult check(Gate file, Repair repair, Consumer<String> findings, long memoryBytes)

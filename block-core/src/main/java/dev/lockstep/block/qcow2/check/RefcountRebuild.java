@@ -24,8 +24,14 @@ final class RefcountRebuild {
     private long start;
 
     RefcountRebuild(ImageFile image, References references) {
+        this(image, references, image.header().refcountOrder());
+    }
+
+    /// @param order a refcount has `1 << order` bits from now on, enough for each
+    RefcountRebuild(ImageFile image, References references, int order) {
         this.image = image;
-        geometry = image.geometry();
+        Geometry before = image.geometry();
+        geometry = new Geometry(before.clusterBits(), before.extended(), order);
         this.references = references;
     }
 
@@ -40,9 +46,12 @@ final class RefcountRebuild {
         }
         write();
         image.sync();
-        Header header = image.header();
         image.writeHeader(
-                header.withRefcountTable(start << geometry.clusterBits(), (int) tableClusters));
+                image.header()
+                        .but()
+                        .refcountOrder(geometry.refcountOrder())
+                        .refcountTable(start << geometry.clusterBits(), (int) tableClusters)
+                        .build());
         image.sync();
     }
 
