@@ -86,16 +86,20 @@ final class HeaderWriter {
         }
     }
 
-    /// It serves people who read another program's error, so it gives way to what is needed.
+    /// It serves people who read another program's error, so it gives way to what is needed, and to
+    /// a header that fits into one sector: a change of that is never torn.
     private void featureNames(int backingBytes) {
-        int needed =
-                HeaderFormat.EXTENSION_BYTES
-                        + FEATURE_NAME_TABLE_BYTES
-                        + HeaderFormat.EXTENSION_BYTES
-                        + backingBytes;
-        if (header.version() == 2 || out.remaining() < needed) {
+        int rest = HeaderFormat.EXTENSION_BYTES + backingBytes;
+        int table = HeaderFormat.EXTENSION_BYTES + FEATURE_NAME_TABLE_BYTES;
+        boolean oneSector = out.position() + rest <= SECTOR_BYTES;
+        int room = oneSector ? SECTOR_BYTES - out.position() : out.remaining();
+        if (header.version() == 2 || room < table + rest) {
             return;
         }
+        writeFeatureNames();
+    }
+
+    private void writeFeatureNames() {
         ByteBuffer table = ByteBuffer.allocate(FEATURE_NAME_TABLE_BYTES);
         for (Feature feature : Feature.values()) {
             int start = table.position();
