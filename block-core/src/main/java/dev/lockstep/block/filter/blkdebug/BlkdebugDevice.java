@@ -131,12 +131,17 @@ final class BlkdebugDevice extends BlockFilter implements StepObserver, Breakpoi
         }
     }
 
+    /// What comes before the first unit and after the last one is a request of its own.
     @Override
     public void discard(long offset, long length) throws BlockException {
         int unit = Math.max(block(), limits.discardUnit());
-        long last = (offset + length) / unit * unit;
-        for (long at = Math.ceilDiv(offset, unit) * unit; at < last; ) {
-            long count = Limits.piece(last - at, limits.discardMax());
+        long end = offset + length;
+        for (long at = offset; at < end; ) {
+            long next = Math.ceilDiv(at, unit) * unit;
+            if (next == at) {
+                next = end - at > unit ? end / unit * unit : end;
+            }
+            long count = Limits.piece(Math.min(next, end) - at, limits.discardMax());
             check(IoType.DISCARD, at, count);
             super.discard(at, count);
             at += count;

@@ -8,7 +8,9 @@ import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -32,8 +34,8 @@ final class ConfigFile {
     ///
     /// @throws IllegalArgumentException with one sentence that names the line that is wrong
     static Options read(String name) {
-        Options tree = Options.EMPTY;
-        String section = "";
+        Map<String, List<Options>> sections = new LinkedHashMap<>();
+        List<Options> section = List.of();
         int number = 0;
         for (String line : lines(name)) {
             number++;
@@ -41,16 +43,20 @@ final class ConfigFile {
             Matcher head = SECTION.matcher(text);
             Matcher pair = LINE.matcher(text);
             if (head.matches()) {
-                section = head.group(1);
-                tree = append(tree, section, Options.EMPTY);
+                section = sections.computeIfAbsent(head.group(1), _ -> new ArrayList<>());
+                section.add(Options.EMPTY);
             } else if (pair.matches() && !section.isEmpty()) {
-                tree = extend(tree, section, pair.group(1), pair.group(2));
+                section.add(section.removeLast().with(pair.group(1), pair.group(2)));
             } else if (!text.isEmpty() && !text.startsWith("#")) {
                 throw new IllegalArgumentException(
                         ("%s, line %d: '%s' is neither [inject-error] or [set-state] nor, after"
                                         + " one of those, a line such as: event = \"write_aio\"")
                                 .formatted(name, number, text));
             }
+        }
+        Options tree = Options.EMPTY;
+        for (var each : sections.entrySet()) {
+            tree = tree.with(each.getKey(), new Option.Items(List.copyOf(each.getValue())));
         }
         return tree;
     }
@@ -68,22 +74,5 @@ final class ConfigFile {
             throw new IllegalArgumentException(
                     "the file of rules %s cannot be read: %s".formatted(name, e.toString()), e);
         }
-    }
-
-    private static Options append(Options tree, String section, Options last) {
-        List<Option> items = new ArrayList<>(sections(tree, section));
-        items.add(last);
-        return tree.with(section, new Option.Items(items));
-    }
-
-    private static Options extend(Options tree, String section, String key, String value) {
-        List<Option> items = new ArrayList<>(sections(tree, section));
-        Option last = items.removeLast();
-        items.add(((Options) last).with(key, value));
-        return tree.with(section, new Option.Items(items));
-    }
-
-    private static List<Option> sections(Options tree, String section) {
-        return tree.find(section) instanceof Option.Items(List<Option> values) ? values : List.of();
     }
 }

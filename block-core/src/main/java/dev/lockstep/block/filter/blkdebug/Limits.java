@@ -6,7 +6,7 @@ package dev.lockstep.block.filter.blkdebug;
 /// @param transferMax the longest read or write
 /// @param zeroUnit zeroes are multiples of it
 /// @param zeroMax the longest zero
-/// @param discardUnit discards are multiples of it
+/// @param discardUnit discards are multiples of it, but for their ends
 /// @param discardMax the longest discard
 record Limits(
         int align, int transferMax, int zeroUnit, int zeroMax, int discardUnit, int discardMax) {

@@ -30,8 +30,8 @@
 ///     set-state.N.event, .state, .new_state
 ///     align                  requests are multiples of it; up to 256 KiB
 ///     max-transfer           longer reads and writes come in pieces
-///     opt-write-zero, opt-discard
-///                            what is no multiple is written as zeroes, or not discarded
+///     opt-write-zero         what is no multiple is written as zeroes
+///     opt-discard            what is no multiple is a request of its own
 ///     max-write-zero, max-discard
 ///                            longer ones come in pieces
 ///     take-child-perms, unshare-child-perms

@@ -162,25 +162,43 @@ class BlkdebugTest {
     @Test
     void requests_fail_and_succeed_as_they_do_with_qemu() throws Exception {
         Random random = new Random(Seeds.next("BlkdebugTest"));
-        Path peers = folder.resolve("peers");
+        Path zeroes = Files.write(folder.resolve("zeroes"), new byte[DISK_BYTES]);
         for (int round = 0; round < 12; round++) {
-            List<String> options = randomRules(random);
-            Script script = Script.random(random, ALL, 60, DISK_BYTES / 16, 512);
-            Files.write(disk, new byte[DISK_BYTES]);
-            Files.write(peers, new byte[DISK_BYTES]);
-            String image = debugged(options.toArray(String[]::new));
-            List<String> expected =
-                    script.runByQemu(image.replace(disk.toString(), peers.toString()));
-            try (Tree tree = Tree.of(image)) {
-                assertEquals(expected, script.run(tree.gate()), () -> image + " " + script);
-            }
-            assertEquals(-1, Files.mismatch(disk, peers), () -> image + " " + script);
+            fails(random, debugged(randomRules(random)), zeroes, ALL);
         }
+    }
+
+    /// Where the metadata stays what it is, so that requests are about data alone.
+    @Test
+    void requests_to_an_image_fail_and_succeed_as_they_do_with_qemu() throws Exception {
+        Random random = new Random(Seeds.next("BlkdebugTest"));
+        Path image = folder.resolve("mapped");
+        String how = "preallocation=full";
+        Host.run("qemu-img", "create", "-q", "-f", "qcow2", "-o", how, image.toString(), "1M");
+        List<Script.Kind> kinds = List.of(Script.Kind.READ, Script.Kind.WRITE);
+        for (int round = 0; round < 12; round++) {
+            String options = debugged(randomRules(random)).replace("driver=raw", "driver=qcow2");
+            fails(random, options, image, kinds);
+        }
+    }
+
+    private void fails(Random random, String options, Path before, List<Script.Kind> kinds)
+            throws Exception {
+        Path peers = folder.resolve("peers");
+        Files.copy(before, disk, StandardCopyOption.REPLACE_EXISTING);
+        Files.copy(before, peers, StandardCopyOption.REPLACE_EXISTING);
+        Script script = Script.random(random, kinds, 60, DISK_BYTES / 16, 512);
+        List<String> expected =
+                script.runByQemu(options.replace(disk.toString(), peers.toString()));
+        try (Tree tree = Tree.of(options)) {
+            assertEquals(expected, script.run(tree.gate()), () -> options + " " + script);
+        }
+        assertEquals(-1, Files.mismatch(disk, peers), () -> options + " " + script);
     }
 
     /// Rules about what a raw image does; qemu passes on no flush when nothing was written, so
     /// flushes trigger nothing.
-    private static List<String> randomRules(Random random) {
+    private static String[] randomRules(Random random) {
         List<Step> steps = List.of(Step.READ_AIO, Step.WRITE_AIO, Step.PWRITEV, Step.PWRITEV_DONE);
         List<String> types = List.of("read", "write", "write-zeroes", "discard");
         List<String> options = new ArrayList<>();
@@ -201,7 +219,11 @@ class BlkdebugTest {
                 options.add(rule + "sector=" + random.nextInt(DISK_BYTES / 16 / 512));
             }
         }
-        return options;
+        if (random.nextBoolean()) {
+            options.addAll(List.of("file.opt-write-zero=2048", "file.max-write-zero=4096"));
+            options.addAll(List.of("file.opt-discard=1024", "file.max-discard=2048"));
+        }
+        return options.toArray(String[]::new);
     }
 
     /// Whichever step goes wrong, once at each of its times: the image holds together, and what was
