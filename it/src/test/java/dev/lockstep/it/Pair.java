@@ -24,14 +24,20 @@ final class Pair implements AutoCloseable {
     final Path folder;
     final Path primaryDisk;
     final Path secondaryDisk;
+    private final String format;
     private final int targetPort;
     private final int monitorPort;
     final Link targetLink;
     final Link monitorLink;
     private final List<Lockstep> started = new ArrayList<>();
 
-    /// Two empty disks of the same size; nothing runs yet.
+    /// Two empty raw disks of the same size; nothing runs yet.
     Pair(Path folder, long size) {
+        this(folder, size, "raw");
+    }
+
+    /// The same with disks of some format.
+    Pair(Path folder, long size, String format) {
         this.folder = folder;
         // Both are taken at a time, so that they are different.
         try (ServerSocket target = listener();
@@ -43,8 +49,9 @@ final class Pair implements AutoCloseable {
         }
         targetLink = new Link(targetPort);
         monitorLink = new Link(monitorPort);
-        primaryDisk = disk(folder.resolve("P.raw"), size);
-        secondaryDisk = disk(folder.resolve("S.raw"), size);
+        this.format = format;
+        primaryDisk = disk(folder.resolve("P." + format), size);
+        secondaryDisk = disk(folder.resolve("S." + format), size);
     }
 
     Lockstep startSecondary(String... more) {
@@ -62,6 +69,8 @@ final class Pair implements AutoCloseable {
                                 NAME,
                                 "--disk",
                                 secondaryDisk.toString(),
+                                "-f",
+                                format,
                                 "--listen",
                                 "127.0.0.1:" + targetPort,
                                 "--export",
@@ -91,6 +100,8 @@ final class Pair implements AutoCloseable {
                                 NAME,
                                 "--disk",
                                 primaryDisk.toString(),
+                                "-f",
+                                format,
                                 "--secondary",
                                 secondaryUri(),
                                 "--secondary-monitor",
@@ -204,6 +215,11 @@ final class Pair implements AutoCloseable {
     }
 
     private static Path disk(Path file, long size) {
+        if (file.toString().endsWith(".qcow2")) {
+            Peer.run("qemu-img", "create", "-q", "-f", "qcow2", file.toString(), "" + size)
+                    .expectSuccess();
+            return file;
+        }
         try (RandomAccessFile disk = new RandomAccessFile(file.toFile(), "rw")) {
             disk.setLength(size);
             return file;

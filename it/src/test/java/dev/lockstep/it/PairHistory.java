@@ -21,6 +21,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.stream.Stream;
 
 /// One random history of a real pair: guests on both sides write, checkpoints are taken, and at a
 /// random point a process is killed or the cable cut. Then the survivor is read whole and judged.
@@ -37,9 +38,15 @@ final class PairHistory implements AutoCloseable {
         LINK_CUT_FAILOVER_TO_CHECKPOINT,
         SECONDARY_KILLED,
         LINK_CUT_PRIMARY_GOES_ON,
+        /// Both are killed; the secondary starts again, and leads with its checkpoint.
+        BOTH_KILLED_SECONDARY_RESTARTS,
         NOTHING_HAPPENS,
         /// The secondary is killed and paired anew under a writing guest; then another ending.
-        PRIMARY_RESYNCS
+        PRIMARY_RESYNCS;
+
+        boolean needsDurableBuffers() {
+            return this == BOTH_KILLED_SECONDARY_RESTARTS;
+        }
     }
 
     private final Random random;
@@ -54,14 +61,18 @@ final class PairHistory implements AutoCloseable {
     private final Map<Long, History.Cut> cuts = new HashMap<>();
 
     /// Starts a pair in a folder, and its guests.
-    PairHistory(Path folder, Random random) {
+    PairHistory(Path folder, Random random, Ending ending) {
         this.random = random;
-        pair = new Pair(folder, SIZE);
+        // Under both kinds of disks and all kinds of buffers the same has to hold.
+        pair = new Pair(folder, SIZE, random.nextBoolean() ? "raw" : "qcow2");
         long joinBegan = System.nanoTime();
+        String place = folder.resolve("b").toString();
         buffers =
-                random.nextBoolean()
-                        ? new String[0]
-                        : new String[] {"--buffers", folder.resolve("b").toString()};
+                switch (ending.needsDurableBuffers() ? 2 : random.nextInt(3)) {
+                    case 0 -> new String[0];
+                    case 1 -> new String[] {"--buffers", place};
+                    default -> new String[] {"--buffers", place, "--durable"};
+                };
         secondary = pair.startSecondary(buffers);
         primary = pair.startPrimary("--sync", "none");
         cuts.put(epoch(pair.primaryMonitor()), new History.Cut(joinBegan, System.nanoTime()));
@@ -109,6 +120,7 @@ final class PairHistory implements AutoCloseable {
             case PRIMARY_KILLED_FAILOVER_TO_CHECKPOINT, PRIMARY_KILLED_FAILOVER_TO_LATEST ->
                     primary.kill9();
             case SECONDARY_KILLED, PRIMARY_RESYNCS -> secondary.kill9();
+            case BOTH_KILLED_SECONDARY_RESTARTS -> killBoth();
             case LINK_CUT_FAILOVER_TO_CHECKPOINT, LINK_CUT_PRIMARY_GOES_ON -> pair.cutLink();
             case NOTHING_HAPPENS -> {}
         }
@@ -119,17 +131,23 @@ final class PairHistory implements AutoCloseable {
             case PRIMARY_KILLED_FAILOVER_TO_CHECKPOINT, LINK_CUT_FAILOVER_TO_CHECKPOINT ->
                     judgeFailover("checkpoint");
             case PRIMARY_KILLED_FAILOVER_TO_LATEST -> judgeFailover("latest");
+            case BOTH_KILLED_SECONDARY_RESTARTS -> judgeRestart();
             case SECONDARY_KILLED, LINK_CUT_PRIMARY_GOES_ON -> judgePrimary("degraded");
             case NOTHING_HAPPENS -> {
                 checkpoint();
                 judgePrimary("running");
                 checkpoint();
-                assertEquals(-1, Files.mismatch(pair.primaryDisk, pair.secondaryDisk));
+                assertEquals(readDisk(pair.primaryDisk), readDisk(pair.secondaryDisk));
             }
             case PRIMARY_RESYNCS -> {
                 resync();
-                Ending[] endings = Ending.values();
-                play(endings[random.nextInt(endings.length - 1)]);
+                boolean durable = List.of(buffers).contains("--durable");
+                List<Ending> endings =
+                        Stream.of(Ending.values())
+                                .filter(next -> next != Ending.PRIMARY_RESYNCS)
+                                .filter(next -> durable || !next.needsDurableBuffers())
+                                .toList();
+                play(endings.get(random.nextInt(endings.size())));
             }
         }
     }
@@ -147,6 +165,28 @@ final class PairHistory implements AutoCloseable {
         secondaryGuest = new Writers(secondary.uri(), random);
     }
 
+    private void killBoth() {
+        secondaryGuest.stop();
+        secondary.kill9();
+        primary.kill9();
+    }
+
+    /// The secondary finds its buffers: the checkpoint, and what its own guest wrote since, for
+    /// what was killed is the process and not the host.
+    private void judgeRestart() throws Exception {
+        primaryGuest.close();
+        secondary = pair.startSecondary(buffers);
+        awaitState(pair.secondaryMonitor(), "degraded");
+        History.Cut cut = cuts.get(epoch(pair.secondaryMonitor()));
+        assertTrue(cut != null, () -> "it was never asked for: " + cuts);
+        judge("before a failover", readWhole(secondary.uri()), secondaryGuest.history, cut);
+        pair.failover("--to", "checkpoint").expectSuccess();
+        judge("after it", readWhole(secondary.uri()), secondaryGuest.history, cut);
+        awaitState(pair.secondaryMonitor(), "degraded");
+        assertEquals(0, secondary.terminate(), secondary::errors);
+        judge("in the disk", readDisk(pair.secondaryDisk), secondaryGuest.history, cut);
+    }
+
     /// The secondary takes over; its guest writes on and must not notice.
     private void judgeFailover(String to) {
         awaitState(pair.secondaryMonitor(), "degraded");
@@ -161,7 +201,7 @@ final class PairHistory implements AutoCloseable {
         judge("behind the guest's export", readWhole(secondary.uri()), since, cut);
         awaitState(pair.secondaryMonitor(), "degraded");
         assertEquals(0, secondary.terminate(), secondary::errors);
-        judge("in the disk's file", readFile(pair.secondaryDisk), since, cut);
+        judge("in the disk's file", readDisk(pair.secondaryDisk), since, cut);
     }
 
     private void judgePrimary(String state) {
@@ -175,7 +215,7 @@ final class PairHistory implements AutoCloseable {
                 History.Cut.AT_THE_END);
         judge(
                 "in the disk's file",
-                readFile(pair.primaryDisk),
+                readDisk(pair.primaryDisk),
                 new History(),
                 History.Cut.AT_THE_END);
     }
@@ -234,14 +274,22 @@ final class PairHistory implements AutoCloseable {
         try (RemoteDevice disk = RemoteDevice.open(RemoteOptions.of(NbdUri.parse(uri)))) {
             ByteBuffer bytes = ByteBuffer.allocateDirect(SIZE);
             disk.read(0, bytes);
+            disk.flush();
             return bytes.flip();
         } catch (BlockException e) {
             throw new AssertionError(e);
         }
     }
 
-    private static ByteBuffer readFile(Path file) {
+    /// The bytes of a disk whose side was flushed, in whatever format they are.
+    private static ByteBuffer readDisk(Path file) {
         try {
+            if (file.toString().endsWith(".qcow2")) {
+                Path raw = file.resolveSibling(file.getFileName() + ".raw");
+                Peer.run("qemu-img", "convert", "-U", "-O", "raw", "" + file, "" + raw)
+                        .expectSuccess();
+                return ByteBuffer.wrap(Files.readAllBytes(raw));
+            }
             return ByteBuffer.wrap(Files.readAllBytes(file));
         } catch (IOException e) {
             throw new UncheckedIOException(e);

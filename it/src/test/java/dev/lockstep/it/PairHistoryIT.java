@@ -24,7 +24,7 @@ class PairHistoryIT {
             PairHistory.Ending ending = endings[Math.floorMod(seed, endings.length)];
             System.out.printf("history: -Dlockstep.seed=%d -Dlockstep.rounds=1 %s%n", seed, ending);
             Path own = Files.createDirectory(folder.resolve("round" + round));
-            try (PairHistory history = new PairHistory(own, new Random(seed))) {
+            try (PairHistory history = new PairHistory(own, new Random(seed), ending)) {
                 try {
                     history.play(ending);
                 } catch (AssertionError e) {

@@ -274,13 +274,16 @@ final class DurableBuffers implements BufferSource {
             }
         }
 
-        /// Empty first, so that nothing that is durable leads to what is given back; but under the
-        /// same name, since a failover that is not settled yet looks for it.
+        /// What holds something is nobody's first, so that nothing leads to what is given back.
+        /// What a failover has committed holds nothing and keeps its name: until that is settled, a
+        /// restart looks for it.
         void release() throws BlockException {
             user = null;
             for (DurableStore store : new DurableStore[] {active, hidden}) {
                 if (store != null) {
-                    store.empty();
+                    if (store.held().count() > 0) {
+                        store.empty(MapHeader.Name.NONE);
+                    }
                     store.data().discard(0, store.size());
                 }
             }
