@@ -48,11 +48,9 @@ final class AmendCommand implements Callable<Integer> {
               size=<size>            - Virtual disk size
             """;
 
-    /// What a new image alone can have, and what another command changes.
+    /// What a new image alone can have.
     private static final List<String> FIXED =
             List.of(
-                    "backing_file",
-                    "backing_fmt",
                     "cluster_size",
                     "compression_type",
                     "encryption",
@@ -133,16 +131,11 @@ final class AmendCommand implements Callable<Integer> {
     }
 
     private static Wanted wanted(OptionReader reader, Header before) throws BlockException {
-        String backing = reader.textOrNull("backing_file");
-        String backingFormat = reader.textOrNull("backing_fmt");
-        boolean same =
-                (backing == null || backing.equals(before.backingFile()))
-                        && (backingFormat == null || backingFormat.equals(before.backingFormat()));
-        if (!same) {
+        if (reader.has("backing_file") || reader.has("backing_fmt")) {
             throw reader.invalid("the backing file is changed by 'lockstep img rebase'");
         }
         for (String fixed : FIXED) {
-            if (!fixed.startsWith("backing") && reader.has(fixed)) {
+            if (reader.has(fixed)) {
                 throw reader.invalid("'%s' is for new images alone".formatted(fixed));
             }
         }
