@@ -10,6 +10,7 @@ import dev.lockstep.block.overlay.BufferOverlay;
 import org.jspecify.annotations.Nullable;
 
 import java.nio.ByteBuffer;
+import java.time.Duration;
 import java.util.Set;
 import java.util.function.Consumer;
 
@@ -19,6 +20,7 @@ public final class CopyBeforeWrite extends FilterDevice implements SnapshotSourc
     private final BufferOverlay before;
     private final Gate snapshot;
     private final OnCbwError onError;
+    private final Deadline deadline;
     private final Consumer<BlockException> refused;
     private volatile @Nullable BlockException broken;
 
@@ -28,15 +30,20 @@ public final class CopyBeforeWrite extends FilterDevice implements SnapshotSourc
     /// @param refused is told each time a request is refused since the old bytes could not be
     ///     preserved, on the request's thread
     public CopyBeforeWrite(Gate disk, BufferOverlay before, Consumer<BlockException> refused) {
-        this(disk, before, OnCbwError.BREAK_GUEST_WRITE, refused);
+        this(disk, before, OnCbwError.BREAK_GUEST_WRITE, Duration.ZERO, refused);
     }
 
     CopyBeforeWrite(
-            Gate disk, BufferOverlay before, OnCbwError onError, Consumer<BlockException> refused) {
+            Gate disk,
+            BufferOverlay before,
+            OnCbwError onError,
+            Duration timeout,
+            Consumer<BlockException> refused) {
         super(disk);
         this.before = before;
         this.snapshot = Gate.readOnly(before);
         this.onError = onError;
+        this.deadline = new Deadline(timeout);
         this.refused = refused;
     }
 
@@ -72,12 +79,17 @@ public final class CopyBeforeWrite extends FilterDevice implements SnapshotSourc
         return snapshot;
     }
 
+    @Override
+    public void close() throws BlockException {
+        deadline.awaitLate();
+    }
+
     private void preserve(long offset, long length) throws BlockException {
         if (broken != null) {
             return;
         }
         try {
-            before.preserve(offset, length);
+            deadline.await(() -> before.preserve(offset, length));
         } catch (BlockException e) {
             if (onError == OnCbwError.BREAK_SNAPSHOT) {
                 String reason =

@@ -8,6 +8,8 @@ import dev.lockstep.block.open.Opener;
 import dev.lockstep.block.overlay.BufferOverlay;
 import dev.lockstep.block.overlay.ByteBudget;
 
+import java.time.Duration;
+
 /// The driver `copy-before-write`. The package's description has its options.
 public final class CopyBeforeWriteOpener {
     /// What is preserved at once, as QEMU has it.
@@ -21,11 +23,8 @@ public final class CopyBeforeWriteOpener {
         Edge target = options.child("target");
         OnCbwError onError =
                 options.choice("on-cbw-error", OnCbwError.class, OnCbwError.BREAK_GUEST_WRITE);
-        if (options.number("cbw-timeout", 0, Integer.MAX_VALUE, 0) != 0) {
-            throw options.invalid(
-                    "'%s' can only be 0: a copy takes as long as the target needs"
-                            .formatted(options.whole("cbw-timeout")));
-        }
+        Duration timeout =
+                Duration.ofSeconds(options.number("cbw-timeout", 0, Integer.MAX_VALUE, 0));
         return () -> {
             Gate disk = file.gate();
             if (target.gate().size() != disk.size()) {
@@ -43,7 +42,7 @@ public final class CopyBeforeWriteOpener {
                             target.gate(),
                             CLUSTER_BYTES,
                             ByteBudget.unlimited());
-            return new CopyBeforeWrite(disk, before, onError, _ -> {});
+            return new CopyBeforeWrite(disk, before, onError, timeout, _ -> {});
         };
     }
 }

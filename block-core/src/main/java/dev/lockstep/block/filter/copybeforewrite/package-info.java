@@ -33,7 +33,7 @@
 ///     target          where old bytes go; what it holds before does not matter
 ///     on-cbw-error    break-guest-write, or break-snapshot, where a write goes on although its old
 ///                     bytes are lost and with them the snapshot
-///     cbw-timeout     0, which is no limit; nothing else is possible
+///     cbw-timeout     after how many seconds a copy counts as failed; 0, which is no limit
 @NullMarked
 package dev.lockstep.block.filter.copybeforewrite;
 
