@@ -92,6 +92,26 @@ record ClusterWriter(Tables tables, HostFile file, Backing backing) {
         }
     }
 
+    /// Gives what reads as zeroes a place, unless something else is among it.
+    boolean place(long offset, long length) throws BlockException {
+        Header header = tables.header();
+        long end = header.clusterEnd(offset + length);
+        for (long at = header.clusterStart(offset); at < end; ) {
+            Run run = tables.lookup(at, end - at);
+            if (run.kind() != Run.Kind.DATA) {
+                if (!readsAsZero(at, run.length())) {
+                    return false;
+                }
+                long host = tables.allocate(run.length() >> header.clusterBits()) - at;
+                for (long each = at; each < at + run.length(); each += header.clusterBytes()) {
+                    tables.set(each, host + each);
+                }
+            }
+            at += run.length();
+        }
+        return true;
+    }
+
     private void writeNew(long offset, ByteBuffer source) throws BlockException {
         Header header = tables.header();
         long start = header.clusterStart(offset);

@@ -7,6 +7,7 @@ import dev.lockstep.block.Capabilities;
 import dev.lockstep.block.Capabilities.Support;
 import dev.lockstep.block.Extent;
 import dev.lockstep.block.Located;
+import dev.lockstep.block.Placing;
 import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.RangeLock.Hold;
 import dev.lockstep.block.WriteFlag;
@@ -31,7 +32,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 /// A QED image. See the package's description for how requests go together.
 ///
 /// A flush makes data and metadata durable, and so does closing.
-public final class QedDevice implements BlockDevice, Resizable, Located, Layer {
+public final class QedDevice implements BlockDevice, Resizable, Located, Placing, Layer {
     private static final Logger LOG = LoggerFactory.getLogger(QedDevice.class);
 
     /// How many clusters one step of a long zero locks and changes, so that others get their turn.
@@ -167,6 +168,19 @@ public final class QedDevice implements BlockDevice, Resizable, Located, Layer {
                 && run.length() == length
                 && file.damage() == null
                 && file.writeNow(run.host(), source);
+    }
+
+    @Override
+    public boolean placesOnWrite() {
+        return true;
+    }
+
+    @Override
+    public boolean place(long offset, long length) throws BlockException {
+        tables.beforeChange();
+        try (Hold _ = clusters.exclusive(offset, length)) {
+            return image.place(offset, length);
+        }
     }
 
     /// Clusters that have no place are said to be zero, the others are filled.

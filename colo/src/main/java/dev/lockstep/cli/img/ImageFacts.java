@@ -5,6 +5,8 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.open.ImageName;
+import dev.lockstep.block.open.Option;
+import dev.lockstep.block.open.Options;
 import dev.lockstep.image.ImageSpec;
 import dev.lockstep.qmp.Json;
 
@@ -25,6 +27,8 @@ public record ImageFacts(
         long bytes,
         long allocatedBytes,
         @Nullable FormatFacts known) {
+    private static final String JSON_NAME = "json:";
+
     /// Longer chains exist only in hostile images: no file can be opened so often.
     private static final int CHAIN_MAX = 1024;
 
@@ -75,23 +79,41 @@ public record ImageFacts(
         return known == null ? null : known.backingFile();
     }
 
-    /// The image below it, or null: as it is recorded, relative to this image's folder.
+    /// The image below it, or null: as it is recorded, relative to this image's folder. A name that
+    /// says its driver itself has the last word.
     @Nullable ImageSpec backing() {
         String recorded = backingFile();
-        return known == null || recorded == null
-                ? null
-                : new ImageSpec(
-                        fullBackingName(recorded), known.backingFormat(), false, spec.objects());
+        if (known == null || recorded == null) {
+            return null;
+        }
+        String name = fullBackingName(recorded);
+        String format = name.startsWith(JSON_NAME) ? null : known.backingFormat();
+        return new ImageSpec(name, format, false, spec.objects());
     }
 
     private String fullBackingName(String recorded) {
         return ImageName.relativeTo(spec.text(), recorded);
     }
 
+    /// What its user calls it, or the file's name if that is all that `json:` says of it.
+    private String name() {
+        if (!spec.text().startsWith(JSON_NAME)) {
+            return spec.text();
+        }
+        Options tree = spec.tree();
+        Options file = tree.find("file") instanceof Options child ? child : Options.EMPTY;
+        boolean plain =
+                tree.without("driver").without("file").isEmpty()
+                        && file.without("driver").without("filename").isEmpty();
+        return plain && file.find("filename") instanceof Option.Text(String path)
+                ? path
+                : spec.text();
+    }
+
     /// `ImageInfo`.
     ObjectNode json() {
         ObjectNode facts = Json.object();
-        facts.put("filename", spec.text());
+        facts.put("filename", name());
         facts.put("format", format);
         facts.put("virtual-size", bytes);
         if (allocatedBytes >= 0) {
@@ -126,7 +148,7 @@ public record ImageFacts(
     /// The same for people.
     String text() {
         StringBuilder text = new StringBuilder();
-        line(text, "image", spec.text());
+        line(text, "image", name());
         line(text, "file format", format);
         line(text, "virtual size", "%s (%d bytes)".formatted(Sizes.human(bytes), bytes));
         line(text, "disk size", allocatedBytes < 0 ? "unavailable" : Sizes.human(allocatedBytes));
