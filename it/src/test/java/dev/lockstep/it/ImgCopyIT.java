@@ -111,6 +111,57 @@ class ImgCopyIT {
         assertFalse(Files.exists(path("none")));
     }
 
+    @Test
+    void bitmaps_are_copied_as_qemu_img_copies_them() throws IOException {
+        makeSource("source", "cluster_size=65536");
+        for (String bitmap : List.of("-g 512 --add source one", "--add --disable source two")) {
+            qemuImg("bitmap " + bitmap);
+        }
+        int offset = 512 * random.nextInt(SIZE / 1024);
+        String write = "write -P 9 %d 300k".formatted(offset);
+        Peer.run("qemu-io", "-c", write, path("source").toString()).expectSuccess();
+        qemuImg("bitmap --merge one source two");
+        qemuImg("convert --bitmaps -O qcow2 source theirs");
+        img("convert --bitmaps -O qcow2 source ours");
+        qemuImg("check ours");
+        assertEquals(bitmaps("theirs"), bitmaps("ours"));
+        for (String bitmap : List.of("one", "two")) {
+            assertEquals(marked("theirs", bitmap), marked("ours", bitmap));
+        }
+        run("convert --bitmaps -O raw source none").expectOneSentence();
+        run("convert --bitmaps -O qcow2 source source none").expectOneSentence();
+        run("convert --skip-broken-bitmaps -O qcow2 source none").expectOneSentence();
+        assertFalse(Files.exists(path("none")));
+    }
+
+    private String bitmaps(String image) throws IOException {
+        return JSON.readTree(qemuImg("info --output=json " + image))
+                .at("/format-specific/data/bitmaps")
+                .toString();
+    }
+
+    /// What a bitmap has, as a server tells.
+    private String marked(String image, String bitmap) throws IOException {
+        try (ToolServer server =
+                ToolServer.start(
+                        folder,
+                        "",
+                        "qemu-nbd",
+                        "-r",
+                        "-t",
+                        "-k",
+                        "SOCKET",
+                        "-f",
+                        "qcow2",
+                        "-B",
+                        bitmap,
+                        path(image).toString())) {
+            return Peer.run("nbdinfo", "--map=qemu:dirty-bitmap:" + bitmap, "--json", server.uri())
+                    .expectSuccess()
+                    .output();
+        }
+    }
+
     /// A server of a disk that has a byte which cannot be read.
     @Test
     void what_cannot_be_read_is_salvaged() throws IOException {

@@ -59,6 +59,14 @@ final class ConvertCommand implements Callable<Integer> {
                             + " snapshot.id=ID,snapshot.name=NAME.")
     private @Nullable String snapshot;
 
+    @Option(names = "--bitmaps", description = "Copy the source's dirty bitmaps as well.")
+    private boolean withBitmaps;
+
+    @Option(
+            names = "--skip-broken-bitmaps",
+            description = "Leave inconsistent bitmaps out; with --bitmaps.")
+    private boolean skipBroken;
+
     @Option(names = "-p", description = "Show progress in a terminal.")
     private boolean progress;
 
@@ -85,9 +93,7 @@ final class ConvertCommand implements Callable<Integer> {
     }
 
     private void convert(Interruption interruption) throws IOException {
-        if (snapshot != null && files.size() > 2) {
-            throw new BlockException(Kind.INVALID, "-l: name one source only");
-        }
+        checkArguments();
         List<OpenImage> sources = new ArrayList<>();
         try {
             List<Gate> gates = new ArrayList<>();
@@ -98,7 +104,9 @@ final class ConvertCommand implements Callable<Integer> {
                 gates.add(opened.connect(true));
             }
             Gate source = gates.size() == 1 ? gates.getFirst() : new Gate(new Concatenation(gates));
-            convert(copying.source(source, quiet), files.getLast(), interruption);
+            BitmapCopy bitmaps =
+                    withBitmaps ? BitmapCopy.of(sources.getFirst(), skipBroken) : BitmapCopy.NONE;
+            convert(copying.source(source, quiet), bitmaps, interruption);
         } finally {
             for (OpenImage opened : sources) {
                 opened.close();
@@ -106,7 +114,18 @@ final class ConvertCommand implements Callable<Integer> {
         }
     }
 
-    private void convert(Gate source, String file, Interruption interruption) throws IOException {
+    private void checkArguments() throws BlockException {
+        if (files.size() > 2 && (snapshot != null || withBitmaps)) {
+            throw new BlockException(Kind.INVALID, "-l and --bitmaps: name one source only");
+        }
+        if (skipBroken && !withBitmaps) {
+            throw new BlockException(Kind.INVALID, "--skip-broken-bitmaps needs --bitmaps as well");
+        }
+    }
+
+    private void convert(Gate source, BitmapCopy bitmaps, Interruption interruption)
+            throws IOException {
+        String file = files.getLast();
         ImageSpec spec = target.spec(file).with(image.objects());
         try (Target made = target.prepare(spec, source.size())) {
             CopyOptions options =
@@ -117,7 +136,9 @@ final class ConvertCommand implements Callable<Integer> {
                         "%s has %d bytes, fewer than the %d to be copied"
                                 .formatted(file, made.gate().size(), source.size()));
             }
+            BitmapCopy.To to = bitmaps.to(made.image());
             copy(source, made, options, interruption);
+            to.run();
             made.keep();
         }
     }

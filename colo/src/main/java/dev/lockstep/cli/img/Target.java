@@ -58,6 +58,10 @@ final class Target implements AutoCloseable {
         }
     }
 
+    OpenImage image() {
+        return image;
+    }
+
     Gate gate() {
         return gate;
     }

@@ -49,9 +49,9 @@ final class Damage {
     }
 
     /// Where refcount table, refcount blocks, L1 table and L2 tables begin.
-    private static List<Long> tables(byte[] image) throws BlockException {
+    static List<Long> tables(byte[] image) throws BlockException {
         ByteBuffer bytes = ByteBuffer.wrap(image);
-        Header header = Header.parse(bytes, image.length, "image");
+        Header header = Header.parse(bytes, Long.MAX_VALUE, "image");
         List<Long> tables = new ArrayList<>();
         tables.add(header.refcountTableOffset());
         tables.add(header.l1Offset());
@@ -66,7 +66,7 @@ final class Damage {
     }
 
     private static void add(List<Long> tables, ByteBuffer bytes, long at) {
-        long offset = L2Entry.offset(bytes.getLong((int) at));
+        long offset = at + 8 > bytes.limit() ? 0 : L2Entry.offset(bytes.getLong((int) at));
         if (offset != 0) {
             tables.add(offset);
         }
