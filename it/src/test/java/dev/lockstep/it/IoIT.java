@@ -86,6 +86,30 @@ class IoIT {
     }
 
     @Test
+    void what_is_read_is_copied_and_told_as_by_qemu_io() throws IOException {
+        makeDisks("raw");
+        for (String top : List.of("theirs.qcow2", "ours.qcow2")) {
+            Peer.run(
+                            "qemu-img",
+                            "create",
+                            "-q",
+                            "-f",
+                            "qcow2",
+                            "-b",
+                            theirs(),
+                            "-F",
+                            "raw",
+                            folder.resolve(top).toString())
+                    .expectSuccess();
+        }
+        List<String> commands =
+                List.of("map", "read -P 5 0 512", "read 192k 64k", "map", "alloc 0 1M", "info");
+        assertSame(
+                run("qemu-io", commands, "-C", theirs() + ".qcow2"),
+                run("", commands, "-C", ours() + ".qcow2"));
+    }
+
+    @Test
     void requests_stop_at_breakpoints_as_with_qemu_io() throws IOException {
         List<String> commands =
                 List.of(

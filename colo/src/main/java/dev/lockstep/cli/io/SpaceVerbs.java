@@ -125,16 +125,25 @@ final class SpaceVerbs {
     private static void printMap(Session session) throws BlockException {
         long size = session.gate().size();
         for (long at = 0; at < size; ) {
-            Extent extent = session.disk().allocation(at, size - at);
+            Extent next = session.disk().allocation(at, size - at);
+            boolean allocated = isAllocated(next);
+            long end = next.end();
+            while (end < size) {
+                next = session.disk().allocation(end, size - end);
+                if (isAllocated(next) != allocated) {
+                    break;
+                }
+                end = next.end();
+            }
             session.print(
                     "%s (0x%x) bytes %s allocated at offset %s (0x%x)%n"
                             .formatted(
-                                    Figures.size(extent.length()),
-                                    extent.length(),
-                                    isAllocated(extent) ? "   " : "not",
+                                    Figures.size(end - at),
+                                    end - at,
+                                    allocated ? "   " : "not",
                                     Figures.size(at),
                                     at));
-            at = extent.end();
+            at = end;
         }
     }
 
