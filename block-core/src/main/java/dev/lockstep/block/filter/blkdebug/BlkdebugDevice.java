@@ -4,7 +4,6 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Extent;
 import dev.lockstep.block.WriteFlag;
-import dev.lockstep.block.Zeroes;
 import dev.lockstep.block.file.HostError;
 import dev.lockstep.block.filter.BlockFilter;
 import dev.lockstep.block.filter.blkdebug.Rule.IoType;
@@ -20,6 +19,9 @@ import java.util.function.Consumer;
 
 /// Fails the requests that its rules pick, and cuts them up as its limits ask for.
 final class BlkdebugDevice extends BlockFilter implements StepObserver, Breakpoints {
+    /// What is written at once in place of a zero.
+    private static final int ZEROES_BYTES = 1 << 20;
+
     private final Rules rules;
     private final Limits limits;
     private final Suspensions suspensions = new Suspensions();
@@ -124,10 +126,11 @@ final class BlkdebugDevice extends BlockFilter implements StepObserver, Breakpoi
     }
 
     private void writeZeroes(long offset, long end, Set<WriteFlag> flags) throws BlockException {
-        if (offset < end) {
-            ByteBuffer zeroes = ByteBuffer.allocate((int) (end - offset));
-            Zeroes.put(zeroes);
-            writePieces(offset, zeroes.flip(), WriteFlag.without(flags, WriteFlag.MAY_UNMAP));
+        Set<WriteFlag> kept = WriteFlag.without(flags, WriteFlag.MAY_UNMAP);
+        ByteBuffer zeroes = ByteBuffer.allocate((int) Math.min(end - offset, ZEROES_BYTES));
+        for (long at = offset; at < end; at += zeroes.limit()) {
+            zeroes.clear().limit((int) Math.min(end - at, ZEROES_BYTES));
+            writePieces(at, zeroes, kept);
         }
     }
 

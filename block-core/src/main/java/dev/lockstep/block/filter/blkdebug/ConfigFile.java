@@ -4,8 +4,10 @@ import dev.lockstep.block.open.Option;
 import dev.lockstep.block.open.Options;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -69,10 +71,12 @@ final class ConfigFile {
                         "%s is longer than %d bytes, which no file of rules is"
                                 .formatted(name, BYTES_MAX));
             }
-            return Files.readAllLines(path);
+            return Files.readAllLines(path, StandardCharsets.ISO_8859_1);
+        } catch (NoSuchFileException e) {
+            throw new IllegalArgumentException("there is no file of rules %s".formatted(name), e);
         } catch (IOException | InvalidPathException e) {
             throw new IllegalArgumentException(
-                    "the file of rules %s cannot be read: %s".formatted(name, e.toString()), e);
+                    "the file of rules %s cannot be read: %s".formatted(name, e.getMessage()), e);
         }
     }
 }

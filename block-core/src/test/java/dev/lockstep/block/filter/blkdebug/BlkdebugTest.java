@@ -146,7 +146,8 @@ class BlkdebugTest {
         assertTrue(refusal("file.config=" + rules).contains("line 2: 'event = l2_load'"));
         Files.writeString(rules, "[inject-error]\nevent = \"l2_load\"\nsektor = \"1\"\n");
         assertTrue(refusal("file.config=" + rules).contains("inject-error.0.sektor"));
-        assertTrue(refusal("file.config=" + folder).contains("cannot be read"));
+        assertTrue(refusal("file.config=" + folder).contains("cannot be read: "));
+        assertTrue(refusal("file.config=/nothing").contains("no file of rules /nothing"));
         assertTrue(refusal("file.inject-error.0.event=l3_load").contains("no event 'l3_load'"));
         assertTrue(refusal("file.set-state.0.event=l2_load").contains("set-state.0.new_state"));
         assertTrue(refusal("file.align=1000").contains("power of two"));
