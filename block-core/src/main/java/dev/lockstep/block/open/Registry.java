@@ -35,8 +35,8 @@ public final class Registry {
         this.names = names;
     }
 
-    /// The drivers of this module: `file`, `host_device`, `raw`, `null-co`, `null-aio`, `memory`
-    /// and `quorum`. A name in an image is a path.
+    /// The drivers of this module that need nothing from elsewhere: files, the formats of images,
+    /// and what is in memory or above other devices. A name in an image is a path.
     public static Registry ofCore() {
         return new Registry(CoreOpeners.all(), ImageName::path);
     }
