@@ -5,10 +5,10 @@ import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.qcow2.Qcow2Device;
 import dev.lockstep.block.qcow2.Qcow2Options;
 import dev.lockstep.block.qcow2.Qcow2Options.LazyRefcounts;
-import dev.lockstep.block.qcow2.SnapshotList;
 import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.layout.Header;
 import dev.lockstep.block.qcow2.layout.SnapshotEntry;
+import dev.lockstep.block.qcow2.snapshot.SnapshotList;
 
 import org.jspecify.annotations.Nullable;
 
@@ -86,10 +86,14 @@ final class Qcow2Opener {
             OptionReader group = options.group(key);
             String id = group.textOrNull("id");
             String name = group.textOrNull("name");
-            return file -> SnapshotList.read(file).find(id, name);
+            return file -> snapshots(file).find(id, name);
         }
         String idOrName = options.textOrNull(key);
-        return file -> idOrName == null ? null : SnapshotList.read(file).find(idOrName);
+        return file -> idOrName == null ? null : snapshots(file).find(idOrName);
+    }
+
+    private static SnapshotList snapshots(Gate file) throws BlockException {
+        return SnapshotList.read(file, Qcow2Device.header(file));
     }
 
     private static @Nullable Gate backing(ImpliedEdge edge, Header header) throws BlockException {

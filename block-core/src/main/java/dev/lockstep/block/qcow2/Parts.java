@@ -59,12 +59,7 @@ final class Parts {
     }
 
     static Tables tables(
-            HostFile file,
-            Header header,
-            long l1Offset,
-            int l1Entries,
-            @Nullable Gate dataFile,
-            Qcow2Options options)
+            HostFile file, Header header, long[] l1, @Nullable Gate dataFile, Qcow2Options options)
             throws BlockException {
         if (options.discardNoUnref() && header.version() < 3) {
             throw new BlockException(
@@ -85,8 +80,7 @@ final class Parts {
         return new Tables(
                 file,
                 header,
-                l1Offset,
-                l1Entries,
+                l1,
                 dataFile == null ? null : HostFile.ofData(dataFile),
                 settings(header, options));
     }

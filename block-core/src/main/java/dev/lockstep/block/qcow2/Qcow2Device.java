@@ -33,6 +33,7 @@ import org.jspecify.annotations.Nullable;
 
 import java.nio.ByteBuffer;
 import java.time.Instant;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -108,9 +109,8 @@ public final class Qcow2Device
             throws BlockException {
         HostFile host = HostFile.ofImage(file);
         Header header = readOnly ? Parts.header(host) : Parts.soundHeader(host);
-        Tables tables =
-                Parts.tables(
-                        host, header, header.l1Offset(), header.l1Entries(), dataFile, options);
+        long[] l1 = host.readTable("L1 table", header.l1Offset(), header.l1Entries());
+        Tables tables = Parts.tables(host, header, l1, dataFile, options);
         if (!readOnly) {
             tables.header().update(h -> h.with(h.features().withoutUnknownAutoclear()));
         }
@@ -124,9 +124,8 @@ public final class Qcow2Device
         return device;
     }
 
-    /// Opens the disk as it was when a snapshot inside the image was taken. It can only be read.
-    ///
-    /// @param snapshot one of [SnapshotList#read]
+    /// Opens the disk as it was when a snapshot inside the image was taken. It can only be read,
+    /// and has the length that the disk has now, as with QEMU.
     /// @throws BlockException as [#open]
     public static Qcow2Device openSnapshot(
             Gate file,
@@ -137,16 +136,12 @@ public final class Qcow2Device
             throws BlockException {
         HostFile host = HostFile.ofImage(file);
         Header header = Parts.header(host);
-        long size = snapshot.diskBytes().orElse(header.size());
-        if (header.geometry().l1Entries(size) > snapshot.l1Entries()) {
-            throw host.corrupt(
-                    "the L1 table of snapshot '%s' is too short".formatted(snapshot.name()));
-        }
-        Tables tables =
-                Parts.tables(
-                        host, header, snapshot.l1Offset(), snapshot.l1Entries(), dataFile, options);
+        long[] l1 =
+                host.readTable("L1 table of a snapshot", snapshot.l1Offset(), snapshot.l1Entries());
+        int entries = Math.max(l1.length, (int) header.geometry().l1Entries(header.size()));
+        Tables tables = Parts.tables(host, header, Arrays.copyOf(l1, entries), dataFile, options);
         return new Qcow2Device(
-                Parts.image(tables, new Backing(backing), options), size, true, null);
+                Parts.image(tables, new Backing(backing), options), header.size(), true, null);
     }
 
     /// Reads and checks the header of an image.

@@ -54,7 +54,7 @@ class DifferentialTest {
 
     /// A discard that took the beginning of the next cluster of the data file with it.
     @ParameterizedTest
-    @ValueSource(longs = 5994105615258567802L)
+    @ValueSource(longs = {5994105615258567802L, 5849487289179717861L})
     void what_once_went_wrong_ends_as_with_qemu_io(long seed) {
         Random random = new Random(seed);
         compare(seed, Recipe.random(random), random);

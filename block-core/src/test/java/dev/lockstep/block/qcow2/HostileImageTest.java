@@ -210,6 +210,32 @@ class HostileImageTest {
         }
     }
 
+    /// Nobody has looked at the second table yet when the cluster is written to.
+    @Test
+    void an_l2_table_that_was_not_met_is_not_written_as_data_either() throws Exception {
+        Path file = folder.resolve("tables.qcow2");
+        Recipe.of("cluster_size=512", 128 << 10).create(file);
+        Host.run(
+                "qemu-io",
+                "-f",
+                "qcow2",
+                "-c",
+                "write -q 0 512",
+                "-c",
+                "write -q 64k 512",
+                file + "");
+        ByteBuffer image = ByteBuffer.wrap(Files.readAllBytes(file));
+        int l1 = (int) image.getLong(40);
+        int unmet = (int) (image.getLong(l1 + 2 * Long.BYTES) & ~COPIED);
+        image.putLong((int) (image.getLong(l1) & ~COPIED), unmet | COPIED);
+        Prober prober = new Prober(image.array(), null).probe(new WritesAtZero());
+        assertTrue(
+                Arrays.equals(
+                        image.array(), unmet, unmet + 512, prober.image(), unmet, unmet + 512),
+                () -> "the table was written to: " + prober.failures());
+        assertCorrupt(prober);
+    }
+
     @Test
     void a_table_that_is_its_own_entry_is_met_with_sentences() throws Exception {
         assertCorrupt(new Prober(patch(L1, 8, L1 | COPIED), null).probe(new WritesAtZero()));

@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import dev.lockstep.block.BlockException;
-import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.qcow2.layout.BitmapEntry;
 import dev.lockstep.block.qcow2.layout.BitmapsExtension;
@@ -12,6 +11,7 @@ import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
 import dev.lockstep.block.qcow2.layout.SnapshotEntry;
+import dev.lockstep.block.qcow2.snapshot.SnapshotList;
 import dev.lockstep.qmp.Json;
 
 import org.jspecify.annotations.Nullable;
@@ -25,7 +25,6 @@ import java.util.List;
 /// @param bitmaps its persistent bitmaps
 public record QcowFacts(Header header, List<SnapshotEntry> snapshots, List<BitmapEntry> bitmaps)
         implements FormatFacts {
-    private static final int SNAPSHOT_TABLE_BYTES_FIRST = 64 << 10;
     private static final long NANOS = 1_000_000_000;
 
     static QcowFacts read(Gate file) throws BlockException {
@@ -34,33 +33,14 @@ public record QcowFacts(Header header, List<SnapshotEntry> snapshots, List<Bitma
         int clusterBytes = Header.clusterBytes(probe, name);
         ByteBuffer head = bytes(file, 0, Math.min(clusterBytes, file.size()));
         Header header = Header.parse(head, file.size(), name);
-        return new QcowFacts(header, snapshots(file, header), bitmaps(file, header));
+        return new QcowFacts(
+                header, SnapshotList.read(file, header).entries(), bitmaps(file, header));
     }
 
     private static ByteBuffer bytes(Gate file, long offset, long length) throws BlockException {
         ByteBuffer bytes = ByteBuffer.allocate((int) length);
         file.read(offset, bytes);
         return bytes.flip();
-    }
-
-    /// The table does not tell its length: as much of it is read as is needed.
-    private static List<SnapshotEntry> snapshots(Gate file, Header header) throws BlockException {
-        long start = header.snapshotsOffset();
-        for (long length = SNAPSHOT_TABLE_BYTES_FIRST; header.snapshotCount() > 0; length *= 2) {
-            long there = Math.min(length, file.size() - start);
-            ByteBuffer table = bytes(file, start, Math.max(0, there));
-            List<SnapshotEntry> found = SnapshotEntry.parseTable(table, header, file.description());
-            if (found != null) {
-                return found;
-            }
-            if (there < length || length > SnapshotEntry.TABLE_BYTES_MAX) {
-                throw new BlockException(
-                        Kind.CORRUPT,
-                        "%s: the snapshot table does not end within the file"
-                                .formatted(file.description()));
-            }
-        }
-        return List.of();
     }
 
     private static List<BitmapEntry> bitmaps(Gate file, Header header) throws BlockException {

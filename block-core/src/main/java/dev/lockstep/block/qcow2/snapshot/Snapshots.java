@@ -43,7 +43,7 @@ public final class Snapshots {
         file = tables.file();
         header = tables.header();
         geometry = tables.geometry();
-        SnapshotTable table = SnapshotTable.read(file.gate(), header.current());
+        SnapshotList table = SnapshotList.read(file.gate(), header.current());
         entries = table.entries();
         place = range(header.current().snapshotsOffset(), table.bytes());
     }
@@ -136,19 +136,7 @@ public final class Snapshots {
 
     /// The snapshot with this id, or else the first of this name.
     public SnapshotEntry find(String idOrName) throws BlockException {
-        for (SnapshotEntry entry : entries) {
-            if (entry.id().equals(idOrName)) {
-                return entry;
-            }
-        }
-        for (SnapshotEntry entry : entries) {
-            if (entry.name().equals(idOrName)) {
-                return entry;
-            }
-        }
-        throw new BlockException(
-                Kind.INVALID,
-                "%s: there is no snapshot '%s'".formatted(file.description(), idOrName));
+        return new SnapshotList(file.description(), entries, 0).find(idOrName);
     }
 
     private void checkPossible(String name) throws BlockException {

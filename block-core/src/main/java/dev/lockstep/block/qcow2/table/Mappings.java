@@ -29,6 +29,9 @@ public final class Mappings {
     /// A table that has no place in the file, and slices in memory: in the L1 table in memory only.
     private static final long PENDING = 1L << 62;
 
+    /// Some 16 MiB of memory; in clusters of 64 KiB they map 128 TiB.
+    private static final int GUARDED_MAX = 1 << 18;
+
     /// Guards: changes of slices and of l1, `clock`, `dirtySlices`, `unmapped`.
     private final ReentrantLock lock = new ReentrantLock();
 
@@ -226,6 +229,19 @@ public final class Mappings {
             l1 = new AtomicLongArray(table);
         } finally {
             lock.unlock();
+        }
+    }
+
+    /// Tells of the L2 tables, before they are met; of more than that, as they are.
+    void guardTables() {
+        AtomicLongArray table = l1;
+        int guarded = 0;
+        for (int index = 0; index < table.length() && guarded < GUARDED_MAX; index++) {
+            long word = l1Word(index);
+            if (word != 0 && !L2Entry.isDamagedL1(word, geometry)) {
+                places.add(geometry.cluster(L2Entry.offset(word)));
+                guarded++;
+            }
         }
     }
 

@@ -4,8 +4,8 @@ import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 
-/// Where the metadata of an image lies, L2 tables as far as they were met: the guest's data never
-/// lies there, and nothing new is put there, whatever a damaged image says of its refcounts and
+/// Where the metadata of an image lies, as good as all L2 tables: the guest's data never lies
+/// there, and nothing new is put there, whatever a damaged image says of its refcounts and
 /// mappings.
 ///
 /// Safe for use by several threads.

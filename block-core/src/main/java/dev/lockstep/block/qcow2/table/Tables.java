@@ -43,15 +43,10 @@ public final class Tables {
 
     /// Reads the tables of the image, whose header is known and found right.
     ///
-    /// @param l1Offset where the L1 table is: that of the header, or of a snapshot
+    /// @param l1 the L1 table: the active one, or that of a snapshot
     /// @param dataFile the external data file, or null
     public Tables(
-            HostFile file,
-            Header header,
-            long l1Offset,
-            int l1Entries,
-            @Nullable HostFile dataFile,
-            Settings settings)
+            HostFile file, Header header, long[] l1, @Nullable HostFile dataFile, Settings settings)
             throws BlockException {
         this.file = file;
         this.dataFile = dataFile;
@@ -72,7 +67,7 @@ public final class Tables {
                         geometry,
                         places,
                         header.has(Feature.EXTERNAL_DATA),
-                        file.readTable("L1 table", l1Offset, l1Entries),
+                        l1,
                         settings.l2CacheBytes(),
                         settings.l2SliceBytes());
         space = new FreeSpace(file, geometry, refcounts, settings.discarded());
@@ -188,6 +183,7 @@ public final class Tables {
     /// Says where the tables are; after the header has told of other places.
     public void guard() {
         places.fixed(header.tables());
+        mappings.guardTables();
     }
 
     /// Cuts off what nobody uses at the end of the file, if its length can change. No request is in

@@ -1,4 +1,4 @@
-package dev.lockstep.block.qcow2;
+package dev.lockstep.block.qcow2.snapshot;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
@@ -18,31 +18,35 @@ import java.util.stream.Stream;
 /// The snapshots inside an image.
 ///
 /// @param image what opens every error
-/// @param entries in the image's order
-public record SnapshotList(String image, List<SnapshotEntry> entries) {
-    /// Some hundred entries; most tables are read at once.
+/// @param entries in the order of the table
+/// @param bytes how long the table is in the file
+public record SnapshotList(String image, List<SnapshotEntry> entries, int bytes) {
+    /// Most tables are not longer.
     private static final int FIRST_BYTES = 64 << 10;
 
-    /// Reads it.
+    /// Reads the table, which does not tell its length: as much of it as is needed.
     ///
-    /// @throws BlockException if the image's header or its snapshot table is damaged
-    public static SnapshotList read(Gate file) throws BlockException {
-        Header header = Qcow2Device.header(file);
-        for (int bytes = FIRST_BYTES; ; bytes *= 4) {
-            int there = (int) Math.min(bytes, Math.max(0, file.size() - header.snapshotsOffset()));
-            ByteBuffer table = ByteBuffer.allocate(header.snapshotCount() == 0 ? 0 : there);
-            file.read(header.snapshotsOffset(), table);
-            List<SnapshotEntry> entries =
-                    SnapshotEntry.parseTable(table.flip(), header, file.description());
-            if (entries != null) {
-                return new SnapshotList(file.description(), entries);
+    /// @throws BlockException if the table is damaged
+    public static SnapshotList read(Gate file, Header header) throws BlockException {
+        for (int limit = FIRST_BYTES; ; limit *= 2) {
+            long there = Math.max(0, file.size() - header.snapshotsOffset());
+            ByteBuffer table = ByteBuffer.allocate((int) Math.min(limit, there));
+            if (header.snapshotCount() > 0 && table.hasRemaining()) {
+                file.read(header.snapshotsOffset(), table);
             }
-            if (there < bytes || bytes >= SnapshotEntry.TABLE_BYTES_MAX) {
+            table.flip();
+            List<SnapshotEntry> entries =
+                    SnapshotEntry.parseTable(table, header, file.description());
+            if (entries != null) {
+                int bytes = SnapshotEntry.tableBytes(table, header);
+                return new SnapshotList(file.description(), entries, bytes);
+            }
+            if (limit >= there || limit >= SnapshotEntry.TABLE_BYTES_MAX) {
                 throw new BlockException(
                         Kind.CORRUPT,
-                        ("%s: the snapshot table does not end within the file, or is longer than %d"
-                                        + " bytes")
-                                .formatted(file.description(), SnapshotEntry.TABLE_BYTES_MAX));
+                        "%s: qcow2 snapshot table: it does not end within the file, or is longer"
+                                        .formatted(file.description())
+                                + " than %d MiB".formatted(SnapshotEntry.TABLE_BYTES_MAX >> 20));
             }
         }
     }
