@@ -12,7 +12,8 @@ import dev.lockstep.block.overlay.MapHeader;
 ///
 ///     file       the map
 ///     data-file  where what was written lies; default: what the map says, beside the map
-///     backing    what is read where nothing was written; default: what the map says
+///     backing    what is read where nothing was written; default: what the map says;
+///                none: zeroes
 final class OverlayOpener {
     private OverlayOpener() {}
 
@@ -25,11 +26,10 @@ final class OverlayOpener {
             MapHeader header = DurableStore.header(map);
             Gate below = backing.open(header.backingFile(), header.backingFormat());
             Gate data = dataFile.open(header.dataFile(), "raw");
-            if (below == null || data == null) {
+            if (data == null) {
                 throw new BlockException(
                         Kind.INVALID,
-                        "%s: an overlay needs its %s file"
-                                .formatted(map.description(), below == null ? "backing" : "data"));
+                        "%s: an overlay needs its data file".formatted(map.description()));
             }
             return BufferOverlay.open(
                     "overlay " + map.description(),

@@ -6,13 +6,14 @@ import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.Capabilities;
 import dev.lockstep.block.Capabilities.Support;
 import dev.lockstep.block.CopyBuffers;
-import dev.lockstep.block.Emptiable;
 import dev.lockstep.block.Extent;
+import dev.lockstep.block.Located;
 import dev.lockstep.block.RangeLock;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.bitmap.ClusterBitmap;
 import dev.lockstep.block.file.Flusher;
 import dev.lockstep.block.format.Backing;
+import dev.lockstep.block.format.Layer;
 import dev.lockstep.block.graph.Gate;
 
 import org.jspecify.annotations.Nullable;
@@ -25,7 +26,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 
 /// A disk that holds some clusters itself and reads the others from its backing device. See the
 /// package's description for its locks.
-public final class BufferOverlay implements BlockDevice, Emptiable {
+public final class BufferOverlay implements BlockDevice, Layer, Located {
     /// After this many extents the answer stops short.
     private static final int EXTENTS_MAX = 1024;
 
@@ -42,7 +43,8 @@ public final class BufferOverlay implements BlockDevice, Emptiable {
     private final Flusher flusher;
     private final AtomicBoolean closed = new AtomicBoolean();
 
-    private BufferOverlay(String name, Gate backing, ClusterStore place, ByteBudget budget) {
+    private BufferOverlay(
+            String name, @Nullable Gate backing, ClusterStore place, ByteBudget budget) {
         this.name = name;
         this.size = place.size();
         this.clusterBytes = place.clusterBytes();
@@ -86,10 +88,10 @@ public final class BufferOverlay implements BlockDevice, Emptiable {
     /// An overlay over what a store holds, durably.
     ///
     /// @param backing what is read where nothing is held; never written to. Where it is shorter
-    ///     than the overlay, zeroes are read
+    ///     than the overlay, or null, zeroes are read
     /// @param budget what held clusters are charged to
     public static BufferOverlay open(
-            String name, Gate backing, DurableStore store, ByteBudget budget) {
+            String name, @Nullable Gate backing, DurableStore store, ByteBudget budget) {
         return new BufferOverlay(name, backing, store, budget);
     }
 
@@ -267,6 +269,14 @@ public final class BufferOverlay implements BlockDevice, Emptiable {
         return found;
     }
 
+    /// What is held lies in the data file where it lies on the disk.
+    @Override
+    public Place locate(long offset, long length) {
+        boolean here = held.get(cluster(offset));
+        long run = endOfRun(offset, offset + length, here) - offset;
+        return new Place(run, here ? offset : -1, "data-file");
+    }
+
     @Override
     public boolean readNow(long offset, ByteBuffer target) throws BlockException {
         int length = target.remaining();
@@ -306,10 +316,22 @@ public final class BufferOverlay implements BlockDevice, Emptiable {
     }
 
     @Override
-    public void empty() throws BlockException {
+    public void changeBacking(@Nullable String file, @Nullable String format)
+            throws BlockException {
+        if (file == null) {
+            throw new BlockException(
+                    Kind.INVALID, name + ": an overlay has an image below it, always");
+        }
+        place.nameBacking(file, format == null ? "" : format);
+    }
+
+    /// Gives up everything at once, durably, and then the space that it took.
+    @Override
+    public void makeEmpty() throws BlockException {
         long bytes = heldBytes();
         place.empty();
         budget.release(bytes);
+        trim();
     }
 
     /// Gives back the store's space of what is not held. No request is in flight.

@@ -4,6 +4,8 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.bitmap.ClusterBitmap;
 import dev.lockstep.block.graph.Gate;
 
+import org.jspecify.annotations.Nullable;
+
 /// Where an overlay keeps the clusters that it holds, and which those are.
 sealed interface ClusterStore permits VolatileStore, DurableStore {
     /// The length of the disk.
@@ -31,11 +33,16 @@ sealed interface ClusterStore permits VolatileStore, DurableStore {
 
     /// Makes durable what was written, held and dropped before, if this store can.
     ///
-    /// @param backing what shows where nothing is held
-    void sync(Gate backing) throws BlockException;
+    /// @param backing what shows where nothing is held, or null if that is zeroes
+    void sync(@Nullable Gate backing) throws BlockException;
 
     /// Holds nothing any more, at once and durably if this store can.
     void empty() throws BlockException;
+
+    /// Records another image below, durably.
+    ///
+    /// @param format its format, or empty if that is to be guessed
+    void nameBacking(String file, String format) throws BlockException;
 
     /// Whether nothing may be written.
     default boolean readOnly() {

@@ -256,7 +256,7 @@ public final class DurableStore implements ClusterStore {
     /// The data of clusters that a sector claims is durable before the sector is written, and so is
     /// what shows where it claims them no longer. Not twice at a time.
     @Override
-    public void sync(Gate backing) throws BlockException {
+    public void sync(@Nullable Gate backing) throws BlockException {
         lock.lock();
         try {
             checkWhole();
@@ -264,7 +264,7 @@ public final class DurableStore implements ClusterStore {
             long next = 0;
             do {
                 Taken taken = take(next);
-                if (dropping) {
+                if (dropping && backing != null) {
                     backing.flush();
                 }
                 data.flush();
@@ -349,16 +349,12 @@ public final class DurableStore implements ClusterStore {
         }
     }
 
-    /// Names another backing file; what shows below is the caller's business.
-    public void rename(@Nullable String backingFile, @Nullable String backingFormat)
-            throws BlockException {
+    @Override
+    public void nameBacking(String file, String format) throws BlockException {
         lock.lock();
         try {
             checkWhole();
-            store(
-                    header.above(
-                            backingFile == null ? "" : backingFile,
-                            backingFormat == null ? "" : backingFormat));
+            store(header.above(file, format));
         } finally {
             lock.unlock();
         }

@@ -115,7 +115,10 @@ public record MapHeader(
     }
 
     /// The next header, above another backing file.
-    MapHeader above(String file, String format) {
+    ///
+    /// @throws BlockException if a name is too long
+    MapHeader above(String file, String format) throws BlockException {
+        MapHeader _ = create(size, clusterBytes, file, format, dataFile);
         return new MapHeader(
                 sequence + 1, generation, size, clusterBytes, name, file, format, dataFile);
     }

@@ -2,8 +2,11 @@ package dev.lockstep.block.overlay;
 
 import dev.lockstep.block.BlockDevice;
 import dev.lockstep.block.BlockException;
+import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.bitmap.ClusterBitmap;
 import dev.lockstep.block.graph.Gate;
+
+import org.jspecify.annotations.Nullable;
 
 /// A store that is gone when it is closed or when its process ends. The device belongs to it; what
 /// that contains in the beginning does not matter.
@@ -33,13 +36,19 @@ record VolatileStore(Gate data, long size, int clusterBytes, ClusterBitmap held)
     }
 
     @Override
-    public void sync(Gate backing) throws BlockException {
+    public void sync(@Nullable Gate backing) throws BlockException {
         data.flush();
     }
 
     @Override
     public void empty() {
         held.clear();
+    }
+
+    @Override
+    public void nameBacking(String file, String format) throws BlockException {
+        throw new BlockException(
+                Kind.UNSUPPORTED, "an overlay that goes with its process names no image below it");
     }
 
     @Override

@@ -88,7 +88,7 @@ class DurableStoreTest {
         assertEquals(1 << 3, found.get(8192 + 16));
         assertEquals(1, found.getInt(8192 + 512 + 8));
         assertEquals(1 << 4, found.get(8192 + 512 + 16));
-        overlay.empty();
+        overlay.makeEmpty();
         found = ByteBuffer.wrap(map.contents()).order(ByteOrder.LITTLE_ENDIAN);
         assertEquals(0, found.getLong(16), "the slot before stays");
         assertEquals(1, found.getLong(4096 + 16));
@@ -99,7 +99,7 @@ class DurableStoreTest {
     void emptying_shows_the_image_below_again_and_what_comes_after_is_kept() throws Exception {
         write(0, 3 * CLUSTER);
         gate.flush();
-        overlay.empty();
+        overlay.makeEmpty();
         assertEquals(0, overlay.heldBytes());
         assertEquals(filled(SIZE, 7), ByteBuffer.wrap(DiskModel.read(gate, 0, SIZE)));
         write(CLUSTER, 5);
@@ -116,7 +116,7 @@ class DurableStoreTest {
         write(0, 1);
         gate.flush();
         DurableStore store = DurableStore.open(new Gate(map), data);
-        store.rename("other", "qcow2");
+        store.nameBacking("other", "qcow2");
         MapHeader header = DurableStore.header(new Gate(map));
         assertEquals(List.of("other", "qcow2", "d"), names(header));
         assertEquals(CLUSTER, open(map).heldBytes());
@@ -156,7 +156,7 @@ class DurableStoreTest {
 
     @Test
     void a_map_whose_newest_header_is_damaged_does_not_pass_for_an_older_one() throws Exception {
-        overlay.empty();
+        overlay.makeEmpty();
         write(0, CLUSTER);
         gate.flush();
         assertDamaged(with(map.contents(), 4096 + 100, 1), "0x2000");
@@ -165,7 +165,7 @@ class DurableStoreTest {
     @Test
     void however_a_map_is_changed_it_opens_or_is_refused_with_a_sentence() throws Exception {
         write(0, 5 * CLUSTER);
-        overlay.empty();
+        overlay.makeEmpty();
         write(CLUSTER, 3 * CLUSTER);
         gate.flush();
         Random random = new Random(Seeds.next("DurableStoreTest"));

@@ -95,7 +95,7 @@ final class OverlayHistory {
             case EMPTY -> {
                 backing.flush();
                 began = files.map().tick();
-                overlay.empty();
+                overlay.makeEmpty();
                 changed(began, 0, DiskModel.read(backing, 0, size), true);
             }
         }

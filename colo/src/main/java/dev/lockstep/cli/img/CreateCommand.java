@@ -25,7 +25,8 @@ import java.util.concurrent.Callable;
             "",
             "Examples:",
             "  lockstep img create -f qcow2 disk.qcow2 20G",
-            "  lockstep img create -f qcow2 -b base.qcow2 -F qcow2 disk.qcow2"
+            "  lockstep img create -f qcow2 -b base.qcow2 -F qcow2 disk.qcow2",
+            "  lockstep img create -f overlay -b disk.vhd -F raw disk.map"
         })
 final class CreateCommand implements Callable<Integer> {
     @Mixin private ObjectArguments objects = new ObjectArguments();
@@ -33,7 +34,7 @@ final class CreateCommand implements Callable<Integer> {
     @Option(
             names = "-f",
             paramLabel = "FMT",
-            description = "The format: qcow2, qed, or raw (the default).")
+            description = "The format: qcow2, qed, overlay, or raw (the default).")
     private String format = "raw";
 
     @Option(

@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
 import java.util.List;
 
 /// What an image of a format says of itself.
-public sealed interface FormatFacts permits QcowFacts, QedFacts {
+public sealed interface FormatFacts permits OverlayFacts, QcowFacts, QedFacts {
     /// The length of the guest's disk.
     long bytes();
 

@@ -7,6 +7,7 @@ import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.open.ImageName;
 import dev.lockstep.block.open.Option;
 import dev.lockstep.block.open.Options;
+import dev.lockstep.block.overlay.DurableStore;
 import dev.lockstep.image.ImageSpec;
 import dev.lockstep.qmp.Json;
 
@@ -40,6 +41,8 @@ public record ImageFacts(
             return switch (holder.format()) {
                 case "qcow2" -> of(spec, holder, QcowFacts.read(holder.gate()));
                 case "qed" -> of(spec, holder, QedFacts.read(holder.gate()));
+                case "overlay" ->
+                        of(spec, holder, new OverlayFacts(DurableStore.header(holder.gate())));
                 case "raw" ->
                         new ImageFacts(
                                 spec, "raw", holder.gate().size(), holder.allocatedBytes(), null);

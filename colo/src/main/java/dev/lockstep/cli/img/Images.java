@@ -19,7 +19,7 @@ import java.util.Set;
 
 /// Opens images, for all commands.
 final class Images {
-    private static final Set<String> FORMATS = Set.of("qcow2", "qed");
+    private static final Set<String> FORMATS = Set.of("overlay", "qcow2", "qed");
 
     private Images() {}
 

@@ -26,7 +26,7 @@ record Measure(long required, long fullyAllocated, long bitmaps) {
         return switch (target) {
             case NewRaw raw -> ofRaw(raw);
             case NewQcow2 qcow2 -> ofQcow2(qcow2.options(), 0, -1);
-            case NewQed _ -> throw unmeasured();
+            case NewQed _, NewOverlay _ -> throw unmeasured();
         };
     }
 
@@ -35,13 +35,13 @@ record Measure(long required, long fullyAllocated, long bitmaps) {
             case NewRaw raw -> ofRaw(raw);
             case NewQcow2(CreateOptions options, _) ->
                     ofQcow2(options, dataBytes(source, options), bitmapBytes(source, options));
-            case NewQed _ -> throw unmeasured();
+            case NewQed _, NewOverlay _ -> throw unmeasured();
         };
     }
 
     private static BlockException unmeasured() {
         return new BlockException(
-                Kind.UNSUPPORTED, "the space of qed images cannot be told: say -O qcow2 or raw");
+                Kind.UNSUPPORTED, "the space of such images cannot be told: say -O qcow2 or raw");
     }
 
     /// All of it, whatever holes it may have.

@@ -15,9 +15,9 @@ import java.io.IOException;
 import java.util.List;
 
 /// An image that is to be made: what `-o`, `-b`, `-F` and SIZE say, understood and complete.
-sealed interface NewImage permits NewQcow2, NewQed, NewRaw {
+sealed interface NewImage permits NewOverlay, NewQcow2, NewQed, NewRaw {
     /// The formats that can be made.
-    List<String> FORMATS = List.of("qcow2", "qed", "raw");
+    List<String> FORMATS = List.of("overlay", "qcow2", "qed", "raw");
 
     /// What qemu-img prints first.
     String announcement(String file);
@@ -81,6 +81,7 @@ sealed interface NewImage permits NewQcow2, NewQed, NewRaw {
             case "raw" -> NewRaw.read(reader);
             case "qcow2" -> NewQcow2.read(reader, file, unsafe);
             case "qed" -> NewQed.read(reader, file, unsafe);
+            case "overlay" -> NewOverlay.read(reader, file, unsafe);
             default ->
                     throw new BlockException(
                             Kind.INVALID,
@@ -96,6 +97,7 @@ sealed interface NewImage permits NewQcow2, NewQed, NewRaw {
                     case "raw" -> NewRaw.HELP;
                     case "qcow2" -> NewQcow2.HELP;
                     case "qed" -> NewQed.HELP;
+                    case "overlay" -> NewOverlay.HELP;
                     default ->
                             throw new BlockException(
                                     Kind.INVALID,

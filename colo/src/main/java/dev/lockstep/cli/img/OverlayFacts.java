@@ -1,0 +1,57 @@
+package dev.lockstep.cli.img;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+
+import dev.lockstep.block.overlay.MapHeader;
+import dev.lockstep.block.qcow2.layout.SnapshotEntry;
+import dev.lockstep.qmp.Json;
+
+import org.jspecify.annotations.Nullable;
+
+import java.util.List;
+
+/// What the map of an overlay says of it.
+record OverlayFacts(MapHeader header) implements FormatFacts {
+    @Override
+    public long bytes() {
+        return header.size();
+    }
+
+    @Override
+    public int clusterBytes() {
+        return header.clusterBytes();
+    }
+
+    @Override
+    public String backingFile() {
+        return header.backingFile();
+    }
+
+    @Override
+    public @Nullable String backingFormat() {
+        return header.backingFormat().isEmpty() ? null : header.backingFormat();
+    }
+
+    /// It needs no closing.
+    @Override
+    public boolean isDirty() {
+        return false;
+    }
+
+    @Override
+    public List<SnapshotEntry> snapshots() {
+        return List.of();
+    }
+
+    @Override
+    public long stateOffset() {
+        return 0;
+    }
+
+    @Override
+    public ObjectNode specific() {
+        return Json.object()
+                .put("data-file", header.dataFile())
+                .put("generation", header.generation());
+    }
+}
