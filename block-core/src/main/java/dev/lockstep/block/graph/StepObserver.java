@@ -6,7 +6,8 @@ import dev.lockstep.block.BlockDevice;
 /// above looks for it once, with [#below]; where there is none its calls do nothing.
 @FunctionalInterface
 public interface StepObserver {
-    /// Takes note of what is about to happen. Never blocks, whatever locks its caller holds.
+    /// Takes note of what is about to happen. Its caller may hold locks: this blocks only where
+    /// somebody set a breakpoint, and means to hold up all that these locks hold up.
     void before(Step step);
 
     /// The observer that a gate leads to now, or one that takes no interest.

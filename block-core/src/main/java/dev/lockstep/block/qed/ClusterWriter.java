@@ -5,6 +5,7 @@ import dev.lockstep.block.CopyBuffers;
 import dev.lockstep.block.Zeroes;
 import dev.lockstep.block.format.Backing;
 import dev.lockstep.block.format.HostFile;
+import dev.lockstep.block.graph.Step;
 
 import java.nio.ByteBuffer;
 
@@ -20,9 +21,15 @@ record ClusterWriter(Tables tables, HostFile file, Backing backing) {
             Run run = tables.lookup(offset, target.remaining());
             target.limit(target.position() + (int) run.length());
             switch (run.kind()) {
-                case DATA -> file.read(run.host(), target);
+                case DATA -> {
+                    file.before(Step.READ_AIO);
+                    file.read(run.host(), target);
+                }
                 case ZERO -> Zeroes.put(target);
-                case UNALLOCATED -> backing.read(offset, target);
+                case UNALLOCATED -> {
+                    file.before(Step.READ_BACKING_AIO);
+                    backing.read(offset, target);
+                }
             }
             target.limit(end);
             offset += run.length();
@@ -84,7 +91,10 @@ record ClusterWriter(Tables tables, HostFile file, Backing backing) {
             Run run = tables.lookup(offset, source.remaining());
             source.limit(source.position() + (int) run.length());
             switch (run.kind()) {
-                case DATA -> file.write(run.host(), source);
+                case DATA -> {
+                    file.before(Step.WRITE_AIO);
+                    file.write(run.host(), source);
+                }
                 case ZERO, UNALLOCATED -> writeNew(offset, source);
             }
             source.limit(end);
@@ -121,12 +131,14 @@ record ClusterWriter(Tables tables, HostFile file, Backing backing) {
         long host = tables.allocate((end - start) >> header.clusterBits()) - start;
         boolean bare = readsAsZero(start, from - start) && readsAsZero(to, end - to);
         if (bare) {
+            file.before(Step.WRITE_AIO);
             file.write(host + from, source);
         } else if (end - start <= CopyBuffers.BYTES) {
             writeTogether(host, start, from, to, end, source);
         } else {
             copy(host, start, from);
             copy(host, to, end);
+            file.before(Step.WRITE_AIO);
             file.write(host + from, source);
         }
         for (long at = start; at < end; at += header.clusterBytes()) {
@@ -139,9 +151,11 @@ record ClusterWriter(Tables tables, HostFile file, Backing backing) {
             throws BlockException {
         ByteBuffer whole = CopyBuffers.take();
         try {
+            file.before(Step.COW_READ);
             read(start, whole.limit((int) (from - start)));
             whole.limit(whole.capacity()).put(source);
             read(to, whole.limit((int) (end - start)));
+            file.before(Step.WRITE_AIO);
             file.write(host + start, whole.flip());
         } finally {
             CopyBuffers.giveBack(whole);
@@ -154,8 +168,10 @@ record ClusterWriter(Tables tables, HostFile file, Backing backing) {
         try {
             for (long at = from; at < to; at += buffer.limit()) {
                 buffer.clear().limit((int) Math.min(buffer.capacity(), to - at));
+                file.before(Step.COW_READ);
                 read(at, buffer);
                 if (!Zeroes.fill(buffer.flip())) {
+                    file.before(Step.COW_WRITE);
                     file.write(host + at, buffer);
                 }
             }

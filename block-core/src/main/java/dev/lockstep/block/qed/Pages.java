@@ -2,6 +2,7 @@ package dev.lockstep.block.qed;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.format.HostFile;
+import dev.lockstep.block.graph.Step;
 
 import org.jspecify.annotations.Nullable;
 
@@ -73,6 +74,7 @@ final class Pages {
                 return there;
             }
             ByteBuffer content = ByteBuffer.allocate(Page.BYTES);
+            file.before(Step.L2_LOAD);
             file.read(offset, content);
             Page page = new Page(offset, content.flip());
             makeRoom();
@@ -146,8 +148,8 @@ final class Pages {
             boolean done = false;
             try {
                 file.sync();
-                write(lower);
-                write(upper);
+                write(Step.L2_UPDATE, lower);
+                write(Step.L1_UPDATE, upper);
                 done = true;
             } finally {
                 settle(done ? List.of() : upper.keySet(), done ? List.of() : lower.keySet());
@@ -172,8 +174,9 @@ final class Pages {
         }
     }
 
-    private void write(Map<Page, ByteBuffer> changed) throws BlockException {
+    private void write(Step step, Map<Page, ByteBuffer> changed) throws BlockException {
         for (Map.Entry<Page, ByteBuffer> each : changed.entrySet()) {
+            file.before(step);
             file.write(each.getKey().offset(), each.getValue());
         }
         if (!changed.isEmpty()) {

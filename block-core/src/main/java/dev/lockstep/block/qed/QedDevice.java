@@ -19,6 +19,7 @@ import dev.lockstep.block.format.Layer;
 import dev.lockstep.block.format.Repair;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.graph.Resizable;
+import dev.lockstep.block.graph.Step;
 
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -140,6 +141,7 @@ public final class QedDevice implements BlockDevice, Resizable, Located, Placing
                 break;
             }
             source.limit(source.position() + (int) run.length());
+            file.before(Step.WRITE_AIO);
             file.write(run.host(), source);
             source.limit(end);
             offset += run.length();
