@@ -4,7 +4,6 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 
 import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -136,7 +135,7 @@ public record BitmapEntry(
     }
 
     private void write(ByteBuffer out) {
-        byte[] nameBytes = name.getBytes(StandardCharsets.UTF_8);
+        byte[] nameBytes = Names.encode(name);
         out.putLong(tableOffset).putInt(tableEntries);
         out.putInt(
                 (inUse ? IN_USE : 0)
@@ -149,12 +148,11 @@ public record BitmapEntry(
 
     /// How many bytes of the directory a bitmap takes that has nothing but a name.
     public static int bytes(String name) {
-        return HeaderFormat.padded(FIXED_BYTES + name.getBytes(StandardCharsets.UTF_8).length);
+        return HeaderFormat.padded(FIXED_BYTES + Names.encode(name).length);
     }
 
     private int bytes() {
-        return HeaderFormat.padded(
-                FIXED_BYTES + extraData.remaining() + name.getBytes(StandardCharsets.UTF_8).length);
+        return HeaderFormat.padded(FIXED_BYTES + extraData.remaining() + Names.encode(name).length);
     }
 
     private static BlockException corrupt(String description, int index, String reason) {
@@ -189,7 +187,7 @@ public record BitmapEntry(
             require(type == TYPE_DIRTY_TRACKING, "type is %d".formatted(type & 0xff));
             checkTable(tableOffset, tableEntries, granularityBits);
             return new BitmapEntry(
-                    new String(name, StandardCharsets.UTF_8),
+                    Names.decode(name),
                     tableOffset,
                     tableEntries,
                     (flags & IN_USE) != 0,

@@ -6,7 +6,6 @@ import dev.lockstep.block.BlockException.Kind;
 import org.jspecify.annotations.Nullable;
 
 import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
@@ -190,8 +189,8 @@ public record SnapshotEntry(
         }
         long icount = extraBytes >= EXTRA_KNOWN_BYTES ? extra.getLong(16) : NO_ICOUNT;
         return new SnapshotEntry(
-                new String(id, StandardCharsets.UTF_8),
-                new String(name, StandardCharsets.UTF_8),
+                Names.decode(id),
+                Names.decode(name),
                 l1Offset,
                 (int) l1Entries,
                 dateSeconds,
@@ -204,8 +203,8 @@ public record SnapshotEntry(
     }
 
     private void write(ByteBuffer out) {
-        byte[] idBytes = id.getBytes(StandardCharsets.UTF_8);
-        byte[] nameBytes = name.getBytes(StandardCharsets.UTF_8);
+        byte[] idBytes = Names.encode(id);
+        byte[] nameBytes = Names.encode(name);
         out.putLong(l1Offset).putInt(l1Entries);
         out.putShort((short) idBytes.length).putShort((short) nameBytes.length);
         out.putInt((int) dateSeconds).putInt((int) dateNanos).putLong(vmClockNanos);
@@ -229,10 +228,7 @@ public record SnapshotEntry(
     }
 
     private int bytes() {
-        return BYTES_MIN
-                + extraBytes()
-                + id.getBytes(StandardCharsets.UTF_8).length
-                + name.getBytes(StandardCharsets.UTF_8).length;
+        return BYTES_MIN + extraBytes() + Names.encode(id).length + Names.encode(name).length;
     }
 
     private static BlockException corrupt(String description, int index, String reason) {
