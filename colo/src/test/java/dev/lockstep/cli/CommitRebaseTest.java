@@ -24,7 +24,7 @@ import java.util.stream.Stream;
 /// `lockstep img commit` and `rebase` beside `qemu-img`, on two copies of a random chain.
 class CommitRebaseTest {
     private static final Duration LIMIT =
-            Duration.ofSeconds(Integer.getInteger("lockstep.proof.seconds", 8));
+            Duration.ofSeconds(Integer.getInteger("lockstep.proof.seconds", 5));
 
     @TempDir(factory = Folder.class)
     private Path folder;

@@ -31,7 +31,8 @@ class OverlayIT {
         assertHolds("overlay", map);
         assertTrue(Lockstep.succeed("img", "info", map).contains("file format: overlay"));
         assertTrue(Lockstep.succeed("img", "check", map).contains("18/256 = 7.03% allocated"));
-        assertTrue(Lockstep.succeed("img", "map", map).matches("(?s).*0x800000 [^\n]*top.map.data.*"));
+        assertTrue(
+                Lockstep.succeed("img", "map", map).matches("(?s).*0x800000 [^\n]*top.map.data.*"));
         tool("cp", base, path("before.raw"));
         Lockstep.succeed("img", "commit", "-q", map);
         assertHolds("raw", base);

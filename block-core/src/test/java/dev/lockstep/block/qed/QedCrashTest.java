@@ -32,7 +32,7 @@ import java.util.Random;
 /// what was flushed, and has nothing worse than clusters that nobody uses.
 class QedCrashTest {
     private static final Duration LIMIT =
-            Duration.ofSeconds(Integer.getInteger("lockstep.proof.seconds", 5));
+            Duration.ofSeconds(Integer.getInteger("lockstep.proof.seconds", 4));
 
     private static final int STATES_MAX = 40;
     private static final int PEER_EVERY = 60;

@@ -69,7 +69,7 @@ final class CreateCommand implements Callable<Integer> {
         long bytes = size == null ? -1 : Sizes.parse("SIZE", size);
         NewImage.Request request =
                 new NewImage.Request(format, options, bytes, backing, backingFormat);
-        UserObjects _ = objects.objects();
+        UserObjects defined = objects.objects();
         if (request.isHelp()) {
             System.out.print(NewImage.help(format));
             return 0;
@@ -77,7 +77,7 @@ final class CreateCommand implements Callable<Integer> {
         if (file == null) {
             throw new IOException("say which FILE to make");
         }
-        NewImage image = NewImage.of(request, file, unsafe);
+        NewImage image = NewImage.of(request, new NewBacking(file, unsafe, defined));
         if (!quiet) {
             System.out.println(image.announcement(file));
         }

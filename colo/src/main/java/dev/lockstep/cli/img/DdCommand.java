@@ -94,7 +94,8 @@ final class DdCommand implements Callable<Integer> {
         Gate part = new Gate(RawDevice.window(input, wanted.start(), bytes));
         ImageSpec spec = new ImageSpec(wanted.output(), format, false, image.objects());
         NewImage.Request request = new NewImage.Request(format, List.of(), bytes, null, null);
-        NewImage made = NewImage.of(request, wanted.output(), false);
+        NewImage made =
+                NewImage.of(request, new NewBacking(wanted.output(), false, spec.objects()));
         try (Target target = Target.make(made, spec, "unsafe", true)) {
             CopyOptions options = CopyOptions.DEFAULT.with(target.readsAsZero(), false);
             DeviceCopy copy = new DeviceCopy(part, target.gate(), bytes, options);

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.image.OpenImage;
+import dev.lockstep.image.UserObjects;
 import dev.lockstep.qmp.Json;
 
 import org.jspecify.annotations.Nullable;
@@ -92,7 +93,8 @@ final class MeasureCommand implements Callable<Integer> {
     /// The backing file is not looked at.
     private NewImage target(long bytes) throws IOException {
         return NewImage.of(
-                new NewImage.Request(format, options, bytes, null, null), "measured", true);
+                new NewImage.Request(format, options, bytes, null, null),
+                new NewBacking("measured", true, UserObjects.NONE));
     }
 
     private void tell(Measure measure) {

@@ -73,15 +73,14 @@ sealed interface NewImage permits NewOverlay, NewQcow2, NewQed, NewRaw {
 
     /// Understands a request.
     ///
-    /// @param file the image's name, from which a relative name of its backing file counts
-    /// @param unsafe the backing file is not looked at
-    static NewImage of(Request request, String file, boolean unsafe) throws IOException {
+    /// @param below finds what is to lie below the image
+    static NewImage of(Request request, NewBacking below) throws IOException {
         OptionReader reader = request.reader();
         return switch (request.format()) {
             case "raw" -> NewRaw.read(reader);
-            case "qcow2" -> NewQcow2.read(reader, file, unsafe);
-            case "qed" -> NewQed.read(reader, file, unsafe);
-            case "overlay" -> NewOverlay.read(reader, file, unsafe);
+            case "qcow2" -> NewQcow2.read(reader, below);
+            case "qed" -> NewQed.read(reader, below);
+            case "overlay" -> NewOverlay.read(reader, below);
             default ->
                     throw new BlockException(
                             Kind.INVALID,

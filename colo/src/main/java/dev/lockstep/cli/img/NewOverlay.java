@@ -26,9 +26,8 @@ record NewOverlay(MapHeader header) implements NewImage {
 
     /// Understands options.
     ///
-    /// @param file the map's name
-    /// @param unsafe the image below is not looked at
-    static NewOverlay read(OptionReader options, String file, boolean unsafe) throws IOException {
+    /// @param below finds the image below it
+    static NewOverlay read(OptionReader options, NewBacking below) throws IOException {
         String backing = options.textOrNull("backing_file");
         String format = options.textOrNull("backing_fmt");
         long clusterBytes = options.bytes("cluster_size", CLUSTER_SIZE_DEFAULT);
@@ -38,14 +37,14 @@ record NewOverlay(MapHeader header) implements NewImage {
         if (backing == null) {
             throw options.invalid("an overlay has an image below it: name it with -b");
         }
-        long bytes = NewBacking.length(options, size, backing, format, file, unsafe);
+        long bytes = below.length(options, size, backing, format);
         return new NewOverlay(
                 MapHeader.create(
                         bytes,
                         (int) Math.min(clusterBytes, Integer.MAX_VALUE),
                         backing,
                         orEmpty(format),
-                        dataFile == null ? besides(file) : dataFile));
+                        dataFile == null ? besides(below.file()) : dataFile));
     }
 
     private static String orEmpty(@Nullable String text) {

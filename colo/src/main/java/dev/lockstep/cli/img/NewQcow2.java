@@ -42,9 +42,8 @@ record NewQcow2(CreateOptions options, @Nullable String compat) implements NewIm
 
     /// Understands options.
     ///
-    /// @param file the image's name
-    /// @param unsafe the backing file is not looked at
-    static NewQcow2 read(OptionReader options, String file, boolean unsafe) throws IOException {
+    /// @param below finds what is to lie below it
+    static NewQcow2 read(OptionReader options, NewBacking below) throws IOException {
         String compat = options.textOrNull("compat");
         String backing = options.textOrNull("backing_file");
         String backingFormat = options.textOrNull("backing_fmt");
@@ -73,8 +72,7 @@ record NewQcow2(CreateOptions options, @Nullable String compat) implements NewIm
                         options.truth("data_file_raw", false),
                         options.choice("preallocation", Preallocation.class, Preallocation.OFF));
         options.finish();
-        long bytes =
-                NewBacking.length(options, wanted.size(), backing, backingFormat, file, unsafe);
+        long bytes = below.length(options, wanted.size(), backing, backingFormat);
         return new NewQcow2(withSize(wanted, bytes), compat);
     }
 

@@ -22,9 +22,8 @@ record NewQed(CreateOptions options, boolean tablesNamed) implements NewImage {
 
     /// Understands options.
     ///
-    /// @param file the image's name
-    /// @param unsafe the backing file is not looked at
-    static NewQed read(OptionReader options, String file, boolean unsafe) throws IOException {
+    /// @param below finds what is to lie below it
+    static NewQed read(OptionReader options, NewBacking below) throws IOException {
         boolean tablesNamed = options.has("table_size");
         CreateOptions wanted =
                 new CreateOptions(
@@ -35,13 +34,7 @@ record NewQed(CreateOptions options, boolean tablesNamed) implements NewImage {
                         options.textOrNull("backing_fmt"));
         options.finish();
         long bytes =
-                NewBacking.length(
-                        options,
-                        wanted.size(),
-                        wanted.backingFile(),
-                        wanted.backingFormat(),
-                        file,
-                        unsafe);
+                below.length(options, wanted.size(), wanted.backingFile(), wanted.backingFormat());
         return new NewQed(wanted.withSize(bytes), tablesNamed);
     }
 

@@ -85,8 +85,7 @@ final class TargetArguments {
         NewImage image =
                 NewImage.of(
                         new NewImage.Request(formatName(), options, bytes, backing, backingFormat),
-                        spec.text(),
-                        false);
+                        new NewBacking(spec.text(), false, spec.objects()));
         return Target.make(image, spec, cache, backing == null);
     }
 }
