@@ -96,8 +96,9 @@ public final class Main implements Callable<Integer> {
     static CommandLine commandLine(String... arguments) {
         CommandLine commandLine = new CommandLine(new Main());
         String first = arguments.length == 0 ? "" : arguments[0];
+        String second = arguments.length < 2 ? "" : arguments[1];
         (COMMANDS.contains(first) ? List.of(first) : COMMANDS)
-                .forEach(name -> commandLine.addSubcommand(name, command(name)));
+                .forEach(name -> commandLine.addSubcommand(name, command(name, second)));
         Converters.register(commandLine);
         commandLine
                 .setCaseInsensitiveEnumValuesAllowed(true)
@@ -111,12 +112,12 @@ public final class Main implements Callable<Integer> {
         return commandLine;
     }
 
-    private static Object command(String name) {
+    private static Object command(String name, String second) {
         return switch (name) {
             case "nbd" -> new NbdCommand();
             case "info" -> new InfoCommand();
             case "copy" -> new CopyCommand();
-            case "img" -> new ImgCommand();
+            case "img" -> ImgCommand.commandLine(second);
             case "io" -> new IoCommand();
             case "colo" -> new ColoCommand();
             case "demo" -> new DemoCommand();

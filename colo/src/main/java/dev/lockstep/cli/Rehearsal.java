@@ -47,7 +47,7 @@ final class Rehearsal {
             run("copy", "--flush", uri, copy.toString());
             run("copy", copy.toString(), uri);
             run("copy", "-p", uri, "null:");
-            rehearseImages(disk.toString(), image.toString());
+            rehearseImages(disk.toString(), image.toString(), copy.toString());
         } finally {
             System.setOut(output);
             Files.deleteIfExists(copy);
@@ -59,10 +59,12 @@ final class Rehearsal {
         System.exit(0);
     }
 
-    private static void rehearseImages(String disk, String image) {
+    private static void rehearseImages(String disk, String image, String copy) {
         run("img", "create", "-f", "qcow2", image, "4M");
         run("img", "convert", "-c", "-U", "-f", "raw", "-O", "qcow2", disk, image);
         run("img", "convert", "-U", "-f", "raw", "-O", "qcow2", disk, image);
+        run("img", "convert", "-f", "qcow2", "-O", "raw", image, copy);
+        run("img", "measure", "-O", "qcow2", image);
         run("img", "check", image);
         run("img", "info", "--output=json", image);
         run("img", "map", image);

@@ -1,10 +1,12 @@
 package dev.lockstep.cli.img;
 
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
+import java.util.List;
 import java.util.concurrent.Callable;
 
 /// `lockstep img`.
@@ -17,23 +19,6 @@ import java.util.concurrent.Callable;
             "FILE is a path, an NBD URI or json:{...}; SIZE is a number of bytes, with k, M, G or T."
                     + " A format that is not named is found out by looking."
         },
-        subcommands = {
-            CreateCommand.class,
-            InfoCommand.class,
-            CheckCommand.class,
-            ConvertCommand.class,
-            DdCommand.class,
-            MeasureCommand.class,
-            BenchCommand.class,
-            MapCommand.class,
-            CompareCommand.class,
-            CommitCommand.class,
-            RebaseCommand.class,
-            ResizeCommand.class,
-            SnapshotCommand.class,
-            BitmapCommand.class,
-            AmendCommand.class
-        },
         footer = {
             "",
             "Examples:",
@@ -43,9 +28,58 @@ import java.util.concurrent.Callable;
             "  lockstep img check -r leaks disk.qcow2"
         })
 public final class ImgCommand implements Callable<Integer> {
+    /// In the order of the help.
+    private static final List<String> COMMANDS =
+            List.of(
+                    "create",
+                    "info",
+                    "check",
+                    "convert",
+                    "dd",
+                    "measure",
+                    "bench",
+                    "map",
+                    "compare",
+                    "commit",
+                    "rebase",
+                    "resize",
+                    "snapshot",
+                    "bitmap",
+                    "amend");
+
     @Spec
     @SuppressWarnings("NullAway.Init")
     private CommandSpec spec;
+
+    /// The command with its subcommands. Reading what one takes is slow, so where a name is that of
+    /// one, it has that one alone.
+    public static CommandLine commandLine(String name) {
+        CommandLine commandLine = new CommandLine(new ImgCommand());
+        (COMMANDS.contains(name) ? List.of(name) : COMMANDS)
+                .forEach(each -> commandLine.addSubcommand(each, command(each)));
+        return commandLine;
+    }
+
+    private static Object command(String name) {
+        return switch (name) {
+            case "create" -> new CreateCommand();
+            case "info" -> new InfoCommand();
+            case "check" -> new CheckCommand();
+            case "convert" -> new ConvertCommand();
+            case "dd" -> new DdCommand();
+            case "measure" -> new MeasureCommand();
+            case "bench" -> new BenchCommand();
+            case "map" -> new MapCommand();
+            case "compare" -> new CompareCommand();
+            case "commit" -> new CommitCommand();
+            case "rebase" -> new RebaseCommand();
+            case "resize" -> new ResizeCommand();
+            case "snapshot" -> new SnapshotCommand();
+            case "bitmap" -> new BitmapCommand();
+            case "amend" -> new AmendCommand();
+            default -> throw new IllegalArgumentException(name);
+        };
+    }
 
     @Override
     public Integer call() {
