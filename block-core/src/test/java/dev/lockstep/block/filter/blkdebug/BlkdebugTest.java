@@ -164,7 +164,7 @@ class BlkdebugTest {
     void requests_fail_and_succeed_as_they_do_with_qemu() throws Exception {
         Random random = new Random(Seeds.next("BlkdebugTest"));
         Path zeroes = Files.write(folder.resolve("zeroes"), new byte[DISK_BYTES]);
-        for (int round = 0; round < 12; round++) {
+        for (int round = 0; round < 8; round++) {
             fails(random, debugged(randomRules(random)), zeroes, ALL);
         }
     }
@@ -177,7 +177,7 @@ class BlkdebugTest {
         String how = "preallocation=full";
         Host.run("qemu-img", "create", "-q", "-f", "qcow2", "-o", how, image.toString(), "1M");
         List<Script.Kind> kinds = List.of(Script.Kind.READ, Script.Kind.WRITE);
-        for (int round = 0; round < 12; round++) {
+        for (int round = 0; round < 8; round++) {
             String options = debugged(randomRules(random)).replace("driver=raw", "driver=qcow2");
             fails(random, options, image, kinds);
         }

@@ -26,7 +26,7 @@ import java.util.Random;
 /// guest flushed is there, and the image is sound.
 class ReplayedCrashTest {
     private static final int DISK_BYTES = 256 << 10;
-    private static final int OPERATIONS = 100;
+    private static final int OPERATIONS = 60;
 
     @TempDir Path folder;
 
