@@ -1,25 +1,34 @@
 package dev.lockstep.block.qcow2.bitmaps;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.Folder;
 import dev.lockstep.block.Host;
 import dev.lockstep.block.Seeds;
 import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.crash.CrashStates;
+import dev.lockstep.block.crash.RecordingDevice;
 import dev.lockstep.block.file.FileDevice;
 import dev.lockstep.block.file.FileOptions;
+import dev.lockstep.block.format.CheckResult;
+import dev.lockstep.block.format.HostFile;
+import dev.lockstep.block.format.Repair;
 import dev.lockstep.block.graph.Gate;
 import dev.lockstep.block.qcow2.Qcow2Device;
 import dev.lockstep.block.qcow2.Qcow2Options;
+import dev.lockstep.block.qcow2.check.Qcow2Checker;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -53,6 +62,64 @@ class BitmapEditsTest {
             }
         }
         System.out.println("BitmapEditsTest: %d images".formatted(rounds));
+    }
+
+    /// Of bitmaps that recorded, a crash may leave that they are not to be believed.
+    @Test
+    void a_crash_leaves_the_bitmaps_before_the_edits_or_after_them() throws Exception {
+        Random random = new Random(Seeds.next("crashes around edits of bitmaps"));
+        for (int cluster : new int[] {512, 65536}) {
+            Path image = folder.resolve("crash.qcow2");
+            create(image, cluster, 1 << 20);
+            RecordingDevice before = new RecordingDevice(Files.readAllBytes(image));
+            try (Qcow2Device device = open(before)) {
+                device.bitmaps().add("on", 512);
+                device.bitmaps().add("off", 1024);
+                device.bitmaps().enable("off", false);
+                device.write(0, ByteBuffer.allocate(100_000), WriteFlag.NONE);
+            }
+            RecordingDevice file = new RecordingDevice(before.contents());
+            try (Qcow2Device device = open(file)) {
+                device.bitmaps().merge("off", device.bitmaps().all().getFirst(), device.size());
+                device.bitmaps().remove("on");
+                device.bitmaps().add("new", 4096);
+            }
+            List<String> possible =
+                    List.of(
+                            "off 0 true, on 196 true",
+                            "off 0 true, on 0 false",
+                            "new 0 true, off 98 true");
+            new CrashStates(file)
+                    .judgeEach(
+                            random,
+                            60,
+                            state -> {
+                                RecordingDevice left = new RecordingDevice(state.contents());
+                                String found = bitmaps(left);
+                                assertTrue(possible.contains(found), found);
+                                CheckResult result =
+                                        Qcow2Checker.check(new Gate(left), Repair.NONE, _ -> {});
+                                assertTrue(result.isSound(), state.choice());
+                            });
+            assertEquals(possible.getLast(), bitmaps(file));
+        }
+    }
+
+    private static Qcow2Device open(RecordingDevice file) throws BlockException {
+        return Qcow2Device.open(new Gate(file), null, null, Qcow2Options.DEFAULTS, false);
+    }
+
+    /// Names, how many bits are set, and whether they can be believed.
+    private static String bitmaps(RecordingDevice file) throws BlockException {
+        HostFile host = HostFile.ofImage(new Gate(file));
+        List<String> found = new ArrayList<>();
+        for (PersistentBitmap each :
+                ImageBitmaps.read(host, Qcow2Device.header(new Gate(file)), false).all()) {
+            boolean sound = each.isConsistent();
+            found.add("%s %d %s".formatted(each.name(), sound ? each.bits().count() : 0, sound));
+        }
+        Collections.sort(found);
+        return String.join(", ", found);
     }
 
     private void round(Random random, List<String> done) throws Exception {
