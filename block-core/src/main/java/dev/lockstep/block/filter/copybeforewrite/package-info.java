@@ -23,6 +23,11 @@
 /// for the save alone and not for W: a second write of the cluster waits for the save, not for the
 /// first write.
 ///
+/// Over a durable overlay W waits for more: until the old bytes and the map that claims them are on
+/// stable storage. Writes that wait share the syncs, outside the lock; then the cluster counts as
+/// preserved, and later writes test that instead of the bit. So after a power cut, too, whatever
+/// became of W, the overlay shows what was there before it.
+///
 /// The argument needs R's lookup *inside* its hold, and it needs that nothing else writes to the
 /// disk.
 ///
