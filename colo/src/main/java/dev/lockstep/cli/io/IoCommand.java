@@ -120,6 +120,7 @@ public final class IoCommand implements Callable<Integer> {
             names = {"-T", "--trace"},
             paramLabel = "WHAT",
             description = "Taken, and makes no difference: -v logs more.")
+    @SuppressWarnings("UnusedVariable")
     private @Nullable String trace;
 
     @Parameters(
