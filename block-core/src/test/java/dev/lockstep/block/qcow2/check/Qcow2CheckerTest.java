@@ -138,10 +138,13 @@ class Qcow2CheckerTest {
         }
     }
 
-    /// Where QEMU's check gives up in the middle, ours goes on to the end.
+    /// Where QEMU's check gives up in the middle, ours goes on to the end. It does not look at the
+    /// lowest bit of extended entries, which is reserved.
     private static void assertSameVerdict(Verdict theirs, Verdict ours, String what) {
         if (theirs == Verdict.UNREADABLE) {
             assertTrue(ours == Verdict.CORRUPT || ours == Verdict.UNREADABLE, what);
+        } else if (theirs != ours && what.contains("extended_l2=on")) {
+            assertTrue(what.matches("(?s).*has reserved bits set: 0x1[\\],].*"), what);
         } else {
             assertEquals(theirs, ours, what);
         }
