@@ -14,6 +14,11 @@ import java.nio.file.Files;
 
 /// Makes connections, in time, and says in words for people what went wrong.
 final class Connecting {
+    /// A few of the largest usual writes, so that their threads need not wait for the server to
+    /// read each. TCP sizes its buffer by itself; for a Unix socket the system allows up to
+    /// `net.core.wmem_max`.
+    private static final int SEND_BUFFER_BYTES = 1 << 20;
+
     private Connecting() {}
 
     /// What is done while the clock runs.
@@ -88,8 +93,10 @@ final class Connecting {
         } catch (SocketException e) {
             throw new SocketException("%s: %s".formatted(words(e), advice(address)));
         }
-        if (address instanceof Address.Tcp) {
-            socket.setOption(StandardSocketOptions.TCP_NODELAY, true);
+        switch (address) {
+            case Address.Tcp _ -> socket.setOption(StandardSocketOptions.TCP_NODELAY, true);
+            case Address.Unix _ ->
+                    socket.setOption(StandardSocketOptions.SO_SNDBUF, SEND_BUFFER_BYTES);
         }
     }
 
