@@ -184,7 +184,7 @@ final class BitmapCommand implements Callable<Integer> {
         }
         throw new BlockException(
                 Kind.UNSUPPORTED,
-                "%s is a %s image: only qcow2 images have bitmaps inside"
+                "%s is of the format %s: only qcow2 images have bitmaps inside"
                         .formatted(file, Images.format(opened.image())));
     }
 

@@ -75,7 +75,7 @@ record BitmapCopy(List<PersistentBitmap> bitmaps, long diskBytes) {
         }
         throw new BlockException(
                 Kind.UNSUPPORTED,
-                "--bitmaps: %s is a %s image, and only qcow2 images have bitmaps inside"
+                "--bitmaps: %s is of the format %s, and only qcow2 images have bitmaps inside"
                         .formatted(
                                 image.image().device().description(),
                                 Images.format(image.image())));

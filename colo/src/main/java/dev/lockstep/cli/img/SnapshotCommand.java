@@ -113,7 +113,7 @@ final class SnapshotCommand implements Callable<Integer> {
     private BlockException hasNone(String format) {
         return new BlockException(
                 Kind.UNSUPPORTED,
-                "%s is a %s image: only qcow2 images have snapshots inside"
+                "%s is of the format %s: only qcow2 images have snapshots inside"
                         .formatted(file, format));
     }
 }
