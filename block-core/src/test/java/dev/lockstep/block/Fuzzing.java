@@ -14,7 +14,7 @@ import java.util.List;
 /// Runs a fuzz target of Jazzer in a process of its own, since it instruments a whole JVM. The
 /// property `lockstep.fuzz.seconds` says for how long.
 public final class Fuzzing {
-    private static final int SECONDS = Integer.getInteger("lockstep.fuzz.seconds", 5);
+    private static final int SECONDS = Integer.getInteger("lockstep.fuzz.seconds", 3);
 
     private Fuzzing() {}
 
