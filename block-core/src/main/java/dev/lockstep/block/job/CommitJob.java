@@ -16,9 +16,8 @@ public final class CommitJob implements Job {
 
     /// @param top the image at the top, which nobody writes to
     /// @param layers how many images lie above the base, the top included
-    /// @param base a way to the base through which it can be written to; it becomes at least as
-    /// long
-    ///     as the top
+    /// @param base a way to the base through which it can be written to; a base that is shorter
+    ///     than the top becomes as long
     /// @throws BlockException if it cannot become so long
     public CommitJob(Gate top, int layers, Gate base) throws BlockException {
         this.top = top;
