@@ -17,25 +17,21 @@ import java.nio.ByteBuffer;
 
 /// Copies into an image what is seen there and comes from below it, where the image that is to lie
 /// there differs. Afterwards the image reads the same above either.
-public final class RebaseJob implements Job {
+public final class RebaseJob extends Job {
     /// What is compared and written as a whole: what images mostly allocate as one.
     private static final int BLOCK_BYTES = 64 << 10;
-
-    private final Gate image;
-    private final Backing wanted;
-    private final DeviceCopy copy;
 
     /// @param image what is to get another backing image; nobody else writes to it
     /// @param wanted what is to lie below it, or null for nothing
     public RebaseJob(Gate image, @Nullable Gate wanted) {
-        this.image = image;
-        this.wanted = new Backing(wanted);
-        copy =
+        super(
                 new DeviceCopy(
                         new Gate(new Selection(image, RebaseJob::part)),
-                        new Differing(),
+                        new Differing(image, new Backing(wanted)),
                         image.size(),
-                        CopyOptions.DEFAULT.with(false, true));
+                        CopyOptions.DEFAULT.with(false, true)),
+                image,
+                image.size());
     }
 
     /// What the image has itself stays.
@@ -43,29 +39,8 @@ public final class RebaseJob implements Job {
         return new Selection.Part(extent.length(), extent.depth() != 1);
     }
 
-    @Override
-    public void run() throws BlockException {
-        copy.run();
-        image.flush();
-    }
-
-    @Override
-    public void cancel(BlockException cause) {
-        copy.cancel(cause);
-    }
-
-    @Override
-    public long doneBytes() {
-        return copy.doneBytes();
-    }
-
-    @Override
-    public long totalBytes() {
-        return image.size();
-    }
-
     /// Writes what would otherwise be seen differently.
-    private final class Differing implements Sink {
+    private record Differing(Gate image, Backing wanted) implements Sink {
         @Override
         public void write(long offset, ByteBuffer bytes) throws BlockException {
             ByteBuffer below = CopyBuffers.take();
