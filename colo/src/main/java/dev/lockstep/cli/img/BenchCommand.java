@@ -8,7 +8,6 @@ import dev.lockstep.image.OpenImage;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
 import java.util.concurrent.Callable;
@@ -25,7 +24,7 @@ import java.util.concurrent.Callable;
 final class BenchCommand implements Callable<Integer> {
     private static final double NANOS_PER_SECOND = 1e9;
 
-    @Mixin private ImageArguments image = new ImageArguments();
+    @Mixin private ImageFile image = new ImageFile();
 
     @Option(names = "-c", paramLabel = "COUNT", description = "How many requests. Default: 75000.")
     private int count = 75_000;
@@ -83,10 +82,6 @@ final class BenchCommand implements Callable<Integer> {
             description = "Others may be writing to the image; without -w.")
     private boolean forceShare;
 
-    @Parameters(index = "0", paramLabel = "FILE", description = "The image.")
-    @SuppressWarnings("NullAway.Init")
-    private String file;
-
     private enum Aio {
         THREADS,
         NATIVE,
@@ -98,8 +93,8 @@ final class BenchCommand implements Callable<Integer> {
         Bench.Plan plan = plan();
         try (OpenImage opened =
                 write
-                        ? Images.openToWrite(image.spec(file), cache)
-                        : Images.openToRead(image.spec(file), cache, forceShare)) {
+                        ? Images.openToWrite(image.spec(), cache)
+                        : Images.openToRead(image.spec(), cache, forceShare)) {
             Gate gate = opened.connect(!write);
             say(plan.announcement());
             long nanos = new Bench(gate, plan).run();

@@ -119,7 +119,7 @@ final class BitmapCommand implements Callable<Integer> {
             description = "Mark what is marked in another bitmap.")
     private @Nullable String unusedMerge;
 
-    @Mixin private ImageArguments image = new ImageArguments();
+    @Mixin private ImageFile image = new ImageFile();
 
     @Option(names = "-b", paramLabel = "FILE", description = "The image that SOURCE is in.")
     private @Nullable String sourceFile;
@@ -133,10 +133,6 @@ final class BitmapCommand implements Callable<Integer> {
             description = "With --add: how many bytes a bit stands for. Default: a cluster.")
     private @Nullable String granularity;
 
-    @Parameters(index = "0", paramLabel = "FILE", description = "The image.")
-    @SuppressWarnings("NullAway.Init")
-    private String file;
-
     @Parameters(index = "1", paramLabel = "BITMAP", description = "The bitmap's name.")
     @SuppressWarnings("NullAway.Init")
     private String name;
@@ -144,8 +140,8 @@ final class BitmapCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         checkArguments();
-        try (OpenImage opened = Images.openAlone(image.spec(file), "writeback")) {
-            Qcow2Device device = device(opened, file);
+        try (OpenImage opened = Images.openAlone(image.spec(), "writeback")) {
+            Qcow2Device device = device(opened, image.name());
             if (sourceFile == null) {
                 run(device, device);
                 return 0;

@@ -16,7 +16,6 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
 import java.io.IOException;
@@ -46,7 +45,7 @@ final class CheckCommand implements Callable<Integer> {
     @SuppressWarnings("NullAway.Init")
     private CommandSpec spec;
 
-    @Mixin private ImageArguments image = new ImageArguments();
+    @Mixin private ImageFile image = new ImageFile();
 
     @Option(names = "--output", paramLabel = "FORM", description = "human (the default) or json.")
     private OutputForm output = OutputForm.HUMAN;
@@ -68,15 +67,11 @@ final class CheckCommand implements Callable<Integer> {
             description = "Others may be writing to the image; what is found is then not certain.")
     private boolean forceShare;
 
-    @Parameters(index = "0", paramLabel = "FILE", description = "The image.")
-    @SuppressWarnings("NullAway.Init")
-    private String file;
-
     @Override
     public Integer call() throws IOException {
         boolean readOnly = repair == Repair.NONE;
         try (Holder holder =
-                Holder.open(image.spec(file), Images.inherited(readOnly, cache, forceShare))) {
+                Holder.open(image.spec(), Images.inherited(readOnly, cache, forceShare))) {
             CheckResult result;
             switch (holder.format()) {
                 case "qcow2" ->
@@ -126,7 +121,7 @@ final class CheckCommand implements Callable<Integer> {
     /// `ImageCheck`, which leaves out most of what is 0.
     private ObjectNode json(String format, CheckResult result) {
         ObjectNode facts = Json.object();
-        facts.put("filename", file);
+        facts.put("filename", image.name());
         facts.put("format", format);
         facts.put("check-errors", result.checkErrors());
         put(facts, "image-end-offset", result.imageEndOffset());

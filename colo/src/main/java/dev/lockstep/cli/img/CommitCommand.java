@@ -15,7 +15,6 @@ import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
 import java.util.concurrent.Callable;
@@ -37,7 +36,7 @@ import java.util.concurrent.Callable;
             "  lockstep img commit -b base.qcow2 -p top.qcow2"
         })
 final class CommitCommand implements Callable<Integer> {
-    @Mixin private ImageArguments image = new ImageArguments();
+    @Mixin private ImageFile image = new ImageFile();
 
     @Option(
             names = "-b",
@@ -57,31 +56,23 @@ final class CommitCommand implements Callable<Integer> {
     @Option(names = "-t", paramLabel = "CACHE", description = "The cache mode. Default: writeback.")
     private String cache = "writeback";
 
-    @Option(names = "-p", description = "Show progress in a terminal.")
-    private boolean progress;
-
-    @Option(names = "-q", description = "Print nothing but errors.")
-    private boolean quiet;
-
-    @Parameters(index = "0", paramLabel = "FILE", description = "The image.")
-    @SuppressWarnings("NullAway.Init")
-    private String file;
+    @Mixin private Telling telling = new Telling();
 
     @Override
     public Integer call() throws IOException {
         boolean kept = drop || base != null;
         ThrottleGroup limit = limit();
-        try (OpenChain chain = OpenChain.open(image.spec(file), base, cache, kept)) {
+        try (OpenChain chain = OpenChain.open(image.spec(), base, cache, kept)) {
             chain.warnOfGuesses();
             Layer emptied = kept ? null : layer(chain);
             Gate target = chain.baseGate();
             Gate limited = limit == null ? target : new Gate(new ThrottleDevice(target, limit));
-            JobRun.run(new CommitJob(chain.topGate(), chain.layers(), limited), progress && !quiet);
+            JobRun.run(new CommitJob(chain.topGate(), chain.layers(), limited), telling.progress());
             if (emptied != null) {
                 emptied.makeEmpty();
             }
         }
-        if (!quiet) {
+        if (!telling.quiet()) {
             System.out.println("Image committed.");
         }
         return 0;
@@ -106,6 +97,7 @@ final class CommitCommand implements Callable<Integer> {
         }
         throw new BlockException(
                 Kind.UNSUPPORTED,
-                "%s: a %s image cannot be emptied: say -d".formatted(file, chain.top().driver()));
+                "%s: a %s image cannot be emptied: say -d"
+                        .formatted(image.name(), chain.top().driver()));
     }
 }

@@ -67,11 +67,7 @@ final class ConvertCommand implements Callable<Integer> {
             description = "Leave inconsistent bitmaps out; with --bitmaps.")
     private boolean skipBroken;
 
-    @Option(names = "-p", description = "Show progress in a terminal.")
-    private boolean progress;
-
-    @Option(names = "-q", description = "Print nothing but errors.")
-    private boolean quiet;
+    @Mixin private Telling telling = new Telling();
 
     @Option(
             names = {"-U", "--force-share"},
@@ -106,7 +102,7 @@ final class ConvertCommand implements Callable<Integer> {
             Gate source = gates.size() == 1 ? gates.getFirst() : new Gate(new Concatenation(gates));
             BitmapCopy bitmaps =
                     withBitmaps ? BitmapCopy.of(sources.getFirst(), skipBroken) : BitmapCopy.NONE;
-            convert(copying.source(source, quiet), bitmaps, interruption);
+            convert(copying.source(source, telling.quiet()), bitmaps, interruption);
         } finally {
             for (OpenImage opened : sources) {
                 opened.close();
@@ -149,10 +145,10 @@ final class ConvertCommand implements Callable<Integer> {
         DeviceCopy copy =
                 new DeviceCopy(source, copying.sink(made.gate(), options), bytes, options);
         interruption.stops(() -> copy.cancel(new BlockException(Kind.GONE, "it was interrupted")));
-        try (TerminalProgress telling =
-                TerminalProgress.start(progress && !quiet, copy::doneBytes, bytes)) {
+        try (TerminalProgress shown =
+                TerminalProgress.start(telling.progress(), copy::doneBytes, bytes)) {
             copy.run();
-            telling.complete();
+            shown.complete();
         }
     }
 }

@@ -26,10 +26,14 @@ public sealed interface FormatFacts permits OverlayFacts, QcowFacts, QedFacts {
     boolean isDirty();
 
     /// Its internal snapshots.
-    List<SnapshotEntry> snapshots();
+    default List<SnapshotEntry> snapshots() {
+        return List.of();
+    }
 
     /// Where the state of a machine would be stored, or 0.
-    long stateOffset();
+    default long stateOffset() {
+        return 0;
+    }
 
     /// What only this format has, with the names of QEMU's schema, or null.
     @Nullable ObjectNode specific();

@@ -9,7 +9,6 @@ import dev.lockstep.qmp.Json;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
 import java.util.List;
@@ -27,7 +26,7 @@ import java.util.stream.Collectors;
         },
         footer = {"", "Example:", "  lockstep img info --output=json --backing-chain disk.qcow2"})
 final class InfoCommand implements Callable<Integer> {
-    @Mixin private ImageArguments image = new ImageArguments();
+    @Mixin private ImageFile image = new ImageFile();
 
     @Option(names = "--output", paramLabel = "FORM", description = "human (the default) or json.")
     private OutputForm output = OutputForm.HUMAN;
@@ -39,10 +38,6 @@ final class InfoCommand implements Callable<Integer> {
             names = {"-U", "--force-share"},
             description = "Others may be writing to the image.")
     private boolean forceShare;
-
-    @Parameters(index = "0", paramLabel = "FILE", description = "The image.")
-    @SuppressWarnings("NullAway.Init")
-    private String file;
 
     @Override
     public Integer call() throws IOException {
@@ -61,7 +56,7 @@ final class InfoCommand implements Callable<Integer> {
     }
 
     private List<ImageFacts> images() throws BlockException {
-        ImageSpec spec = image.spec(file);
+        ImageSpec spec = image.spec();
         return chain
                 ? ImageFacts.chain(spec, forceShare)
                 : List.of(ImageFacts.of(spec, forceShare));

@@ -10,7 +10,6 @@ import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
 import java.util.concurrent.Callable;
@@ -25,7 +24,7 @@ import java.util.concurrent.Callable;
         },
         footer = {"", "Example:", "  lockstep img map --output=json disk.qcow2"})
 final class MapCommand implements Callable<Integer> {
-    @Mixin private ImageArguments image = new ImageArguments();
+    @Mixin private ImageFile image = new ImageFile();
 
     @Option(names = "--output", paramLabel = "FORM", description = "human (the default) or json.")
     private OutputForm output = OutputForm.HUMAN;
@@ -47,13 +46,9 @@ final class MapCommand implements Callable<Integer> {
             description = "Others may be writing to the image.")
     private boolean forceShare;
 
-    @Parameters(index = "0", paramLabel = "FILE", description = "The image.")
-    @SuppressWarnings("NullAway.Init")
-    private String file;
-
     @Override
     public Integer call() throws IOException {
-        try (OpenImage opened = Images.openToRead(image.spec(file), "writeback", forceShare)) {
+        try (OpenImage opened = Images.openToRead(image.spec(), "writeback", forceShare)) {
             Gate gate = opened.connect(true);
             long from = Sizes.parse("--start-offset", start);
             long most = length == null ? Long.MAX_VALUE : Sizes.parse("--max-length", length);

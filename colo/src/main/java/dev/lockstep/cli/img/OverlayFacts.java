@@ -3,12 +3,9 @@ package dev.lockstep.cli.img;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import dev.lockstep.block.overlay.MapHeader;
-import dev.lockstep.block.qcow2.layout.SnapshotEntry;
 import dev.lockstep.qmp.Json;
 
 import org.jspecify.annotations.Nullable;
-
-import java.util.List;
 
 /// What the map of an overlay says of it.
 record OverlayFacts(MapHeader header) implements FormatFacts {
@@ -36,16 +33,6 @@ record OverlayFacts(MapHeader header) implements FormatFacts {
     @Override
     public boolean isDirty() {
         return false;
-    }
-
-    @Override
-    public List<SnapshotEntry> snapshots() {
-        return List.of();
-    }
-
-    @Override
-    public long stateOffset() {
-        return 0;
     }
 
     @Override

@@ -4,13 +4,10 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.graph.Gate;
-import dev.lockstep.block.qcow2.layout.SnapshotEntry;
 import dev.lockstep.block.qed.Header;
 import dev.lockstep.block.qed.QedDevice;
 
 import org.jspecify.annotations.Nullable;
-
-import java.util.List;
 
 /// What a QED image says of itself.
 record QedFacts(Header header) implements FormatFacts {
@@ -41,16 +38,6 @@ record QedFacts(Header header) implements FormatFacts {
     @Override
     public boolean isDirty() {
         return header.has(Header.NEED_CHECK);
-    }
-
-    @Override
-    public List<SnapshotEntry> snapshots() {
-        return List.of();
-    }
-
-    @Override
-    public long stateOffset() {
-        return 0;
     }
 
     @Override

@@ -14,7 +14,6 @@ import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
 import java.util.concurrent.Callable;
@@ -37,7 +36,7 @@ import java.util.concurrent.Callable;
             "  lockstep img rebase -u -b /new/place/base.qcow2 -F qcow2 disk.qcow2"
         })
 final class RebaseCommand implements Callable<Integer> {
-    @Mixin private ImageArguments image = new ImageArguments();
+    @Mixin private ImageFile image = new ImageFile();
 
     @Option(
             names = "-b",
@@ -70,15 +69,7 @@ final class RebaseCommand implements Callable<Integer> {
             description = "Others may be writing to the new backing file.")
     private boolean forceShare;
 
-    @Option(names = "-p", description = "Show progress in a terminal.")
-    private boolean progress;
-
-    @Option(names = "-q", description = "Print nothing but errors.")
-    private boolean quiet;
-
-    @Parameters(index = "0", paramLabel = "FILE", description = "The image.")
-    @SuppressWarnings("NullAway.Init")
-    private String file;
+    @Mixin private Telling telling = new Telling();
 
     @Override
     public Integer call() throws IOException {
@@ -87,7 +78,7 @@ final class RebaseCommand implements Callable<Integer> {
                     Kind.INVALID, "Must specify backing file (-b) or use unsafe mode (-u)");
         }
         checkFormat();
-        ImageSpec spec = image.spec(file);
+        ImageSpec spec = image.spec();
         try (OpenImage opened =
                 unsafe ? Images.openAlone(spec, cache) : Images.openToResize(spec, cache)) {
             opened.warnOfGuesses();
@@ -127,14 +118,17 @@ final class RebaseCommand implements Callable<Integer> {
     private void copy(Gate gate) throws IOException {
         String name = name();
         if (name == null) {
-            JobRun.run(new RebaseJob(gate, null), progress && !quiet);
+            JobRun.run(new RebaseJob(gate, null), telling.progress());
             return;
         }
         ImageSpec below =
                 new ImageSpec(
-                        ImageName.relativeTo(file, name), backingFormat, false, image.objects());
+                        ImageName.relativeTo(image.name(), name),
+                        backingFormat,
+                        false,
+                        image.objects());
         try (OpenImage opened = Images.openToRead(below, sourceCache, forceShare)) {
-            JobRun.run(new RebaseJob(gate, opened.connect(true)), progress && !quiet);
+            JobRun.run(new RebaseJob(gate, opened.connect(true)), telling.progress());
         }
     }
 }

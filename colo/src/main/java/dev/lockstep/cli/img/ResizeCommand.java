@@ -31,7 +31,7 @@ final class ResizeCommand implements Callable<Integer> {
     private static final long SECTOR_BYTES = 512;
     private static final int STEP_BYTES = 1 << 20;
 
-    @Mixin private ImageArguments image = new ImageArguments();
+    @Mixin private ImageFile image = new ImageFile();
 
     @Option(names = "--shrink", description = "Agree to lose what lies beyond the new end.")
     private boolean shrink;
@@ -47,10 +47,6 @@ final class ResizeCommand implements Callable<Integer> {
                             + " falloc or full.")
     private String preallocation = "off";
 
-    @Parameters(index = "0", paramLabel = "FILE", description = "The image.")
-    @SuppressWarnings("NullAway.Init")
-    private String file;
-
     @Parameters(index = "1", paramLabel = "SIZE", description = "Its new length.")
     @SuppressWarnings("NullAway.Init")
     private String size;
@@ -58,7 +54,7 @@ final class ResizeCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         Preallocation how = preallocation();
-        try (OpenImage opened = Images.openToWrite(image.spec(file), "writeback")) {
+        try (OpenImage opened = Images.openToWrite(image.spec(), "writeback")) {
             opened.warnOfGuesses();
             Gate gate = opened.connect(false);
             long bytes = target(gate.size());
@@ -66,7 +62,7 @@ final class ResizeCommand implements Callable<Integer> {
                 throw new BlockException(
                         Kind.INVALID,
                         "%s has %d bytes and would lose what is beyond %d: say --shrink to agree"
-                                .formatted(file, gate.size(), bytes));
+                                .formatted(image.name(), gate.size(), bytes));
             }
             if (bytes < gate.size() && how != Preallocation.OFF) {
                 throw refused("--preallocation is for an image that becomes longer");
@@ -115,7 +111,7 @@ final class ResizeCommand implements Callable<Integer> {
     }
 
     private BlockException refused(String reason) {
-        return new BlockException(Kind.INVALID, "%s: %s".formatted(file, reason));
+        return new BlockException(Kind.INVALID, "%s: %s".formatted(image.name(), reason));
     }
 
     /// The new length, in whole sectors.

@@ -12,7 +12,6 @@ import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 
 import java.io.IOException;
 import java.time.Instant;
@@ -53,7 +52,7 @@ final class SnapshotCommand implements Callable<Integer> {
         }
     }
 
-    @Mixin private ImageArguments image = new ImageArguments();
+    @Mixin private ImageFile image = new ImageFile();
 
     @ArgGroup private Action action = new Action();
 
@@ -64,10 +63,6 @@ final class SnapshotCommand implements Callable<Integer> {
             names = {"-U", "--force-share"},
             description = "Others may be writing to the image.")
     private boolean forceShare;
-
-    @Parameters(index = "0", paramLabel = "FILE", description = "The image.")
-    @SuppressWarnings("NullAway.Init")
-    private String file;
 
     @Override
     public Integer call() throws IOException {
@@ -81,7 +76,7 @@ final class SnapshotCommand implements Callable<Integer> {
 
     private void list() throws IOException {
         try (Holder holder =
-                Holder.open(image.spec(file), Images.inherited(true, "writeback", forceShare))) {
+                Holder.open(image.spec(), Images.inherited(true, "writeback", forceShare))) {
             if (!holder.format().equals("qcow2")) {
                 throw hasNone(holder.format());
             }
@@ -93,7 +88,7 @@ final class SnapshotCommand implements Callable<Integer> {
     }
 
     private void change() throws IOException {
-        try (OpenImage opened = Images.openToResize(image.spec(file), "writeback")) {
+        try (OpenImage opened = Images.openToResize(image.spec(), "writeback")) {
             if (!(opened.image().bare() instanceof Qcow2Device device)) {
                 throw hasNone(opened.image().driver());
             }
@@ -114,6 +109,6 @@ final class SnapshotCommand implements Callable<Integer> {
         return new BlockException(
                 Kind.UNSUPPORTED,
                 "%s is of the format %s: only qcow2 images have snapshots inside"
-                        .formatted(file, format));
+                        .formatted(image.name(), format));
     }
 }
