@@ -8,7 +8,8 @@ import java.util.Optional;
 /// A checkpoint as the primary drives it; one of them ends a full sync.
 ///
 /// Its commit point is the secondary's record. From asking to the answer the primary is in doubt,
-/// and says so on its own disk first.
+/// and says so on its own disk first; before the guest is held, because being in doubt early allows
+/// no more than being paired and open does.
 final class Checkpoint {
     private Checkpoint() {}
 
@@ -34,28 +35,30 @@ final class Checkpoint {
     }
 
     private static void begin(Turn turn, Optional<Long> request) {
+        if (turn.ours().standing() == Standing.ALONE) {
+            turn.job = flushing(turn, request, turn.nanos);
+        } else {
+            long ticket = turn.store(turn.ours().as(Standing.CHECKPOINTING));
+            turn.job = new Checkpointing(Stage.DOUBTING, ticket, request, turn.nanos, turn.nanos);
+        }
+    }
+
+    private static Checkpointing flushing(Turn turn, Optional<Long> request, long begunNanos) {
         long ticket = turn.ticket();
         turn.act(new Action.Flush(ticket));
-        turn.job = new Checkpointing(Stage.FLUSHING, ticket, request, turn.nanos, turn.nanos);
+        return new Checkpointing(Stage.FLUSHING, ticket, request, begunNanos, begunNanos);
     }
 
     static void advance(Turn turn, Checkpointing job) {
         switch (job.stage()) {
+            case DOUBTING -> turn.job = flushing(turn, job.request(), job.begunNanos());
             case FLUSHING -> {
                 turn.act(new Action.ShutGuest());
                 long ticket = turn.ticket();
                 turn.act(new Action.Drain(ticket, Optional.empty()));
                 advance(turn, job, Stage.DRAINING, ticket);
             }
-            case DRAINING -> {
-                if (turn.ours().standing() == Standing.ALONE) {
-                    ask(turn, job);
-                } else {
-                    DurableRecord doubt = turn.ours().as(Standing.CHECKPOINTING);
-                    advance(turn, job, Stage.DOUBTING, turn.store(doubt));
-                }
-            }
-            case DOUBTING -> ask(turn, job);
+            case DRAINING -> ask(turn, job);
             case STORING -> {
                 turn.become(State.RUNNING, "the copy is complete");
                 turn.act(new Action.OpenGuest());
@@ -106,7 +109,7 @@ final class Checkpoint {
     static void abandoned(Turn turn, Checkpointing job, String reason) {
         String outcome =
                 switch (job.stage()) {
-                    case FLUSHING, DRAINING, DOUBTING -> "no checkpoint was taken: ";
+                    case DOUBTING, FLUSHING, DRAINING -> "no checkpoint was taken: ";
                     case ASKED ->
                             "whether the secondary took the checkpoint is known to it alone: ";
                     case STORING -> "the checkpoint was taken, and then the secondary was lost: ";
@@ -121,6 +124,8 @@ final class Checkpoint {
             PrimarySide.lost(turn, reason);
             return;
         }
+        // Nobody waits for this store: to be in doubt a little longer does no harm.
+        long _ = turn.store(turn.ours().as(Standing.PAIRED));
         turn.refuse(job.request().get(), reason);
         turn.act(new Action.OpenGuest());
         turn.idle();

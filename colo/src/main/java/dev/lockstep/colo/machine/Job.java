@@ -54,12 +54,12 @@ public sealed interface Job {
             implements Job {
         /// Where a checkpoint is.
         public enum Stage {
-            /// Flushing both sides while the guest still writes.
+            /// Storing "in doubt", while the guest still writes.
+            DOUBTING,
+            /// Flushing both sides, while the guest still writes.
             FLUSHING,
             /// The guest is shut; draining, flushing again.
             DRAINING,
-            /// Storing "in doubt".
-            DOUBTING,
             /// Asked the secondary. From here to its answer only its record knows.
             ASKED,
             /// Storing the new epoch.

@@ -9,6 +9,8 @@ import dev.lockstep.colo.machine.DurableRecord;
 import dev.lockstep.colo.machine.Identity;
 
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 import java.util.Objects;
 import java.util.Optional;
@@ -25,8 +27,8 @@ import java.util.concurrent.locks.ReentrantLock;
 /// The primary has an edge a session, [#openTarget]; failing that edge is what fences the session.
 ///
 /// Everything changes by the gates: they are shut and quiet, the devices are exchanged, they are
-/// opened. The exchange costs the same whatever was buffered; fresh buffers are made before it and
-/// old ones are released after it.
+/// opened. The exchange costs the same whatever was buffered: old buffers are released, and fresh
+/// ones made for the next checkpoint, a moment after it.
 ///
 /// **Threads.** [#drain], [#fence], [#serve] and [#commit] wait for requests and belong on threads
 /// that may wait. The other calls return at once, and are made one after the other.
@@ -43,6 +45,8 @@ public final class SecondaryStack implements AutoCloseable {
         void buffersFilling(long bufferedBytes, long limitBytes);
     }
 
+    private static final Logger LOG = LoggerFactory.getLogger("lockstep.colo");
+
     /// Longer than a checkpoint takes, and shorter than the time between two.
     private static final int RELEASE_DELAY_MILLIS = 100;
 
@@ -56,6 +60,9 @@ public final class SecondaryStack implements AutoCloseable {
     private final Listener listener;
     private final Gate guest;
 
+    /// Guards: the making of fresh buffers, one at a time. Taken before [#lock].
+    private final ReentrantLock making = new ReentrantLock();
+
     /// Guards: everything below, and the order of exchanges. Held for no request.
     private final ReentrantLock lock = new ReentrantLock();
 
@@ -64,6 +71,9 @@ public final class SecondaryStack implements AutoCloseable {
     private boolean targetShut;
     private volatile @Nullable Layers layers;
     private @Nullable Layers fresh;
+
+    /// Whether there will be no swap any more.
+    private boolean over;
 
     /// What the guest's device stands on after a failover.
     private @Nullable Gate below;
@@ -114,7 +124,7 @@ public final class SecondaryStack implements AutoCloseable {
         }
     }
 
-    /// Waits until nothing of the guest, who is shut, and of the primary is in flight, makes fresh
+    /// Waits until nothing of the guest, who is shut, and of the primary is in flight, names fresh
     /// buffers for a checkpoint, if there is to be one, and flushes the disk. The primary's
     /// requests are held until the buffers are swapped or the guest is opened.
     ///
@@ -263,6 +273,7 @@ public final class SecondaryStack implements AutoCloseable {
             below = new Gate(commit == null ? disk : commit);
             release(fresh);
             fresh = null;
+            over = true;
             return below;
         } finally {
             lock.unlock();
@@ -338,23 +349,38 @@ public final class SecondaryStack implements AutoCloseable {
         guest.fail(new BlockException(Kind.IO, reason));
     }
 
-    /// Makes the buffers for the next swap, unless they are there. Not twice at a time.
+    /// Makes the buffers for the next swap, unless they are there or there will be none.
     public void prepare() throws BlockException {
+        making.lock();
+        try {
+            if (needsFresh()) {
+                keep(buffers.fresh(disk, budget()));
+            }
+        } finally {
+            making.unlock();
+        }
+    }
+
+    private boolean needsFresh() {
         lock.lock();
         try {
-            if (fresh != null) {
+            return fresh == null && !over;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private void keep(Layers made) {
+        lock.lock();
+        try {
+            if (!over) {
+                fresh = made;
                 return;
             }
         } finally {
             lock.unlock();
         }
-        Layers made = buffers.fresh(disk, budget());
-        lock.lock();
-        try {
-            fresh = made;
-        } finally {
-            lock.unlock();
-        }
+        buffers.release(made);
     }
 
     /// Closes the buffers, which remain if they are durable. Nothing is in flight.
@@ -369,6 +395,7 @@ public final class SecondaryStack implements AutoCloseable {
             }
             layers = null;
             fresh = null;
+            over = true;
         } finally {
             lock.unlock();
         }
@@ -430,12 +457,21 @@ public final class SecondaryStack implements AutoCloseable {
         return new RefusingDevice(disk.description(), disk.size(), disk.capabilities(), reason);
     }
 
-    /// Gives buffers back behind the exchange that took them away. The kernel frees a GiB in 100 ms
-    /// of one core: while a checkpoint is answered that core has better to do.
+    /// Gives buffers back behind the exchange that took them away, and then makes the next ones.
+    /// The kernel frees a GiB in 100 ms of one core, and to make files in a folder may wait for its
+    /// disk: while a checkpoint is answered that core and the guest have better to do.
     private void release(@Nullable Layers old) {
+        RELEASER.schedule(() -> renew(old), RELEASE_DELAY_MILLIS, TimeUnit.MILLISECONDS);
+    }
+
+    private void renew(@Nullable Layers old) {
         if (old != null) {
-            RELEASER.schedule(
-                    () -> buffers.release(old), RELEASE_DELAY_MILLIS, TimeUnit.MILLISECONDS);
+            buffers.release(old);
+        }
+        try {
+            prepare();
+        } catch (BlockException e) {
+            LOG.debug("fresh buffers are made when they are needed: {}", e.getMessage());
         }
     }
 
