@@ -212,8 +212,11 @@ final class Lockstep implements AutoCloseable {
         return command;
     }
 
+    /// A shell that runs the tests in the background has them ignore SIGINT, which children inherit.
     private static ProcessBuilder builder(List<String> command, Map<String, String> environment) {
-        ProcessBuilder builder = new ProcessBuilder(command);
+        List<String> whole = new ArrayList<>(List.of("env", "--default-signal=INT"));
+        whole.addAll(command);
+        ProcessBuilder builder = new ProcessBuilder(whole);
         builder.environment().put("LOCKSTEP_NO_BUILD", "1");
         builder.environment().putAll(environment);
         return builder;
