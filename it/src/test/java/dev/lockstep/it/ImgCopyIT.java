@@ -211,32 +211,17 @@ class ImgCopyIT {
         qemuImg("compare ours theirs");
     }
 
-    /// SIGINT is put right first: whoever runs tests in the background ignores it, and so would
-    /// every process below.
     @Test
     void an_interrupted_conversion_leaves_nothing() throws Exception {
         try (RandomAccessFile file = new RandomAccessFile(path("huge").toFile(), "rw")) {
             file.setLength(1L << 40);
         }
+        String source = path("huge").toString();
+        String target = path("ours").toString();
         Process converting =
-                new ProcessBuilder(
-                                "env",
-                                "--default-signal=INT",
-                                Lockstep.ROOT.resolve("lockstep").toString(),
-                                "img",
-                                "convert",
-                                "-S",
-                                "0",
-                                "-r",
-                                "50M",
-                                "-O",
-                                "qcow2",
-                                "huge",
-                                "ours")
-                        .directory(folder.toFile())
-                        .redirectErrorStream(true)
-                        .redirectOutput(path("said").toFile())
-                        .start();
+                Lockstep.launch(
+                        path("said"),
+                        ("img convert -S 0 -r 50M -O qcow2 " + source + " " + target).split(" "));
         await().atMost(Duration.ofMinutes(1))
                 .until(() -> Files.exists(path("ours")) && Files.size(path("ours")) > 1 << 20);
         Peer.run("kill", "-INT", Long.toString(converting.pid())).expectSuccess();

@@ -212,7 +212,8 @@ final class Lockstep implements AutoCloseable {
         return command;
     }
 
-    /// A shell that runs the tests in the background has them ignore SIGINT, which children inherit.
+    /// A shell that runs the tests in the background has them ignore SIGINT, which children
+    /// inherit.
     private static ProcessBuilder builder(List<String> command, Map<String, String> environment) {
         List<String> whole = new ArrayList<>(List.of("env", "--default-signal=INT"));
         whole.addAll(command);
