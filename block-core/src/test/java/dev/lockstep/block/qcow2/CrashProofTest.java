@@ -174,7 +174,16 @@ class CrashProofTest {
                             .with(Kind.RESIZES, Kind.SNAPSHOTS),
                     Scene.of("cluster_size=4096,data_file_raw=off", 200_704)
                             .above(Below.RAW)
-                            .with(Kind.RESIZES));
+                            .with(Kind.RESIZES),
+                    Scene.of("cluster_size=4096", 200_704).with(Kind.HEADERS),
+                    Scene.of("cluster_size=65536,compat=0.10", 200_704)
+                            .above(Below.RAW)
+                            .with(Kind.HEADERS),
+                    Scene.of("cluster_size=4096,data_file_raw=off", 200_704).with(Kind.HEADERS),
+                    Scene.of("cluster_size=4096", 200_704)
+                            .above(Below.QCOW2)
+                            .after(BITMAP)
+                            .with(Kind.HEADERS, Kind.SNAPSHOTS, Kind.RESIZES));
 
     @TempDir(factory = Folder.class)
     private Path folder;
@@ -319,6 +328,7 @@ class CrashProofTest {
         RecordingDevice survivor = new RecordingDevice(crash.image);
         Gate file = new Gate(survivor);
         boolean dirty = crash.isDirty(scene);
+        told.changes.checkHeader(crash.instant, file);
         if (!dirty) {
             check(scene, file);
         }

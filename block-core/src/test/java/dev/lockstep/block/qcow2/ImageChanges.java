@@ -30,7 +30,8 @@ final class ImageChanges {
     /// What may be done.
     enum Kind {
         SNAPSHOTS,
-        RESIZES
+        RESIZES,
+        HEADERS
     }
 
     private static final long NEVER = Long.MAX_VALUE;
@@ -62,6 +63,7 @@ final class ImageChanges {
     private final Set<Kind> kinds;
     private final Recipe recipe;
     private final int room;
+    private final HeaderChanges headers;
     private final List<Length> lengths = new ArrayList<>();
     private final List<Snapshot> snapshots = new ArrayList<>();
 
@@ -70,6 +72,7 @@ final class ImageChanges {
         this.kinds = kinds;
         this.recipe = recipe;
         this.room = room;
+        headers = new HeaderChanges(recipe);
         lengths.add(new Length(0, 0, recipe.size()));
     }
 
@@ -80,6 +83,10 @@ final class ImageChanges {
             throws BlockException {
         if (kinds.contains(Kind.RESIZES) && random.nextInt(6) == 0) {
             return resize(random, device, guest, clock);
+        }
+        if (kinds.contains(Kind.HEADERS) && random.nextInt(3) == 0) {
+            headers.step(random, device, clock);
+            return true;
         }
         if (!kinds.contains(Kind.SNAPSHOTS) || random.nextInt(5) > 0) {
             return false;
@@ -179,6 +186,11 @@ final class ImageChanges {
     /// The shortest length that the disk had.
     int shortest() {
         return lengths.stream().mapToInt(Length::bytes).min().orElseThrow();
+    }
+
+    /// Fails unless a crash may leave the header of this image.
+    void checkHeader(long instant, Gate file) throws BlockException {
+        headers.check(instant, file);
     }
 
     /// Fails unless a disk may have this length after a crash.

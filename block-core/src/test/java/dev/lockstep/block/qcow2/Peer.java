@@ -7,6 +7,7 @@ import dev.lockstep.block.Host;
 import dev.lockstep.block.Host.Outcome;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -48,7 +49,7 @@ final class Peer {
     }
 
     static Health check(Path image) throws IOException, InterruptedException {
-        Outcome outcome = Host.outcome("qemu-img", "check", "-f", "qcow2", image.toString());
+        Outcome outcome = Host.outcome("qemu-img", "check", alone(image));
         return switch (outcome.status()) {
             case 0 -> Health.CLEAN;
             case 3 -> Health.LEAKS;
@@ -57,16 +58,29 @@ final class Peer {
         };
     }
 
+    /// The image without what it is backed by, and with its data file whatever it calls that.
+    private static String alone(Path image) {
+        String data =
+                Files.exists(Recipe.dataFile(image))
+                        ? ",\"data-file\":" + file(Recipe.dataFile(image))
+                        : "";
+        return "json:{\"driver\":\"qcow2\",\"backing\":null,\"file\":%s%s}"
+                .formatted(file(image), data);
+    }
+
+    private static String file(Path path) {
+        return "{\"driver\":\"file\",\"filename\":\"%s\"}".formatted(path);
+    }
+
     /// Fails unless the image is clean, and says what is wrong with it.
     static void checkClean(String what, Path image) throws IOException, InterruptedException {
-        Outcome outcome = Host.outcome("qemu-img", "check", "-f", "qcow2", image.toString());
+        Outcome outcome = Host.outcome("qemu-img", "check", alone(image));
         assertEquals(0, outcome.status(), () -> what + ": qemu-img check: " + outcome.output());
     }
 
     /// Repairs an image that is marked as dirty; fails unless it is clean afterwards.
     static void repair(Path image) throws IOException, InterruptedException {
-        Outcome outcome =
-                Host.outcome("qemu-img", "check", "-r", "all", "-f", "qcow2", image.toString());
+        Outcome outcome = Host.outcome("qemu-img", "check", "-r", "all", alone(image));
         assertEquals(0, outcome.status(), () -> "qemu-img check -r all: " + outcome.output());
         checkClean("repaired", image);
     }

@@ -129,6 +129,7 @@ record Recipe(String options, int size, Below below) {
             command.addAll(List.of("-F", below.raw() ? "raw" : "qcow2"));
         }
         command.addAll(List.of(image.toString(), Integer.toString(size)));
+        Files.deleteIfExists(dataFile(image));
         Host.run(command.toArray(String[]::new));
     }
 

@@ -123,6 +123,14 @@ public record Header(
         return new HeaderWriter(this).write();
     }
 
+    /// How it takes the place of the header of an image, which was found to be sound.
+    ///
+    /// @param head the image's first cluster as it is in the file
+    /// @throws BlockException if it does not fit into one cluster
+    public HeaderRewrite rewrite(ByteBuffer head) throws BlockException {
+        return new HeaderWriter(this).rewrite(HeaderSpace.of(head));
+    }
+
     /// A header for a new image: version 3, clusters of 64 KiB, no tables yet.
     public static HeaderBuilder builder() {
         return new HeaderBuilder();

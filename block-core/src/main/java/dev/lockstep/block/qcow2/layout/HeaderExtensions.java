@@ -11,7 +11,8 @@ import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.LongStream;
 
-/// The extensions that follow a header. Where a type appears twice the later one counts.
+/// The extensions that follow a header. Where a type appears twice the later one counts. Unknown
+/// fields of value 0 are as if they were not there.
 final class HeaderExtensions {
     private final HeaderReader reader;
     private final ByteBuffer unknownFields;
@@ -25,7 +26,11 @@ final class HeaderExtensions {
             throws BlockException {
         this.reader = reader;
         int known = Math.min(start, HeaderFormat.KNOWN_BYTES);
-        unknownFields = head.slice(known, start - known);
+        int unknownEnd = start;
+        while (unknownEnd > known && head.getLong(unknownEnd - Long.BYTES) == 0) {
+            unknownEnd -= Long.BYTES;
+        }
+        unknownFields = head.slice(known, unknownEnd - known);
         for (int at = start; at <= end - HeaderFormat.EXTENSION_BYTES; ) {
             int type = head.getInt(at);
             long bytes = Integer.toUnsignedLong(head.getInt(at + 4));

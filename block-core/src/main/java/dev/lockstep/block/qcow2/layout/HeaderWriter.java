@@ -17,43 +17,91 @@ final class HeaderWriter {
             Feature.values().length * HeaderFormat.FEATURE_NAME_BYTES;
 
     private final Header header;
-    private final ByteBuffer out;
+    private final byte[] name;
+    private final int fieldBytes;
+    private final ByteBuffer extensions;
 
-    HeaderWriter(Header header) {
+    HeaderWriter(Header header) throws BlockException {
         this.header = header;
-        out = ByteBuffer.allocate(header.clusterBytes());
-    }
-
-    ByteBuffer write() throws BlockException {
-        byte[] backing = bytes(header.backingFile());
+        name = bytes(header.backingFile());
+        fieldBytes =
+                header.version() == 2
+                        ? HeaderFormat.V2_BYTES
+                        : HeaderFormat.KNOWN_BYTES + header.unknownFields().remaining();
+        extensions = ByteBuffer.allocate(header.clusterBytes());
         try {
-            fields();
-            extension(HeaderFormat.BACKING_FORMAT, header.backingFormat());
-            extension(HeaderFormat.DATA_FILE, header.externalDataFile());
-            bitmaps();
-            for (UnknownExtension unknown : header.unknownExtensions()) {
-                extension(unknown.type(), unknown.data());
-            }
-            featureNames(backing.length);
-            out.putInt(HeaderFormat.EXTENSIONS_END).putInt(0);
-            if (backing.length > 0) {
-                out.putLong(HeaderFormat.BACKING_FILE_OFFSET, out.position());
-                out.putInt(HeaderFormat.BACKING_FILE_SIZE, backing.length);
-                out.put(backing);
-            }
+            extensions();
         } catch (BufferOverflowException e) {
-            throw new BlockException(
-                    Kind.INVALID,
-                    "the qcow2 header with its extensions does not fit into a cluster of %d bytes:"
-                                    .formatted(header.clusterBytes())
-                            + " shorten the backing file's name or use larger clusters",
-                    e);
+            throw tooLong();
         }
-        int end = (out.position() + SECTOR_BYTES - 1) & -SECTOR_BYTES;
-        return out.position(0).limit(end);
+        if (fieldBytes + extensions.remaining() + name.length > header.clusterBytes()) {
+            throw tooLong();
+        }
     }
 
-    private void fields() {
+    private BlockException tooLong() {
+        return new BlockException(
+                Kind.INVALID,
+                "the qcow2 header with its extensions does not fit into a cluster of %d bytes:"
+                                .formatted(header.clusterBytes())
+                        + " shorten the backing file's name or use larger clusters");
+    }
+
+    /// One behind the other, as in a new image.
+    ByteBuffer write() {
+        return write(fieldBytes, fieldBytes + extensions.remaining());
+    }
+
+    /// What does not fit into the first sector goes where the header that is in use has nothing.
+    HeaderRewrite rewrite(HeaderSpace used) {
+        int extensionsEnd = fieldBytes + extensions.remaining();
+        int all = extensionsEnd + name.length;
+        boolean nameMoves = all > SECTOR_BYTES && extensionsEnd <= SECTOR_BYTES;
+        boolean allMoves =
+                extensionsEnd > SECTOR_BYTES && fieldBytes <= SECTOR_BYTES && header.version() > 2;
+        int bytes = nameMoves ? name.length : extensions.remaining() + name.length;
+        int place = used.room(bytes, header.clusterBytes());
+        ByteBuffer out;
+        int start = SECTOR_BYTES;
+        if (place >= 0 && (nameMoves || allMoves)) {
+            out = nameMoves ? write(fieldBytes, place) : write(place, place + extensions.limit());
+            start = place;
+        } else {
+            out = write();
+        }
+        return new HeaderRewrite(
+                start,
+                out.slice(start, out.limit() - start),
+                out.slice(0, SECTOR_BYTES),
+                used.beyond(start, out.limit()));
+    }
+
+    private ByteBuffer write(int extensionsAt, int nameAt) {
+        ByteBuffer out = ByteBuffer.allocate(header.clusterBytes());
+        fields(out, extensionsAt);
+        out.put(extensionsAt, extensions, 0, extensions.limit());
+        int end = extensionsAt + extensions.limit();
+        if (name.length > 0) {
+            out.putLong(HeaderFormat.BACKING_FILE_OFFSET, nameAt);
+            out.putInt(HeaderFormat.BACKING_FILE_SIZE, name.length);
+            out.put(nameAt, name);
+            end = nameAt + name.length;
+        }
+        return out.position(0).limit(HeaderSpace.sectorEnd(end));
+    }
+
+    private void extensions() {
+        extension(HeaderFormat.BACKING_FORMAT, header.backingFormat());
+        extension(HeaderFormat.DATA_FILE, header.externalDataFile());
+        bitmaps();
+        for (UnknownExtension unknown : header.unknownExtensions()) {
+            extension(unknown.type(), unknown.data());
+        }
+        featureNames();
+        extensions.putInt(HeaderFormat.EXTENSIONS_END).putInt(0).flip();
+    }
+
+    private void fields(ByteBuffer out, int headerBytes) {
         out.putInt(Header.MAGIC).putInt(header.version());
         out.putLong(0).putInt(0);
         out.putInt(header.clusterBits()).putLong(header.size());
@@ -70,7 +118,7 @@ final class HeaderWriter {
         out.putLong(features.autoclear());
         out.putInt(header.refcountOrder());
         ByteBuffer unknown = header.unknownFields();
-        out.putInt(HeaderFormat.KNOWN_BYTES + unknown.remaining());
+        out.putInt(headerBytes);
         out.put((byte) header.compression().code());
         out.position(HeaderFormat.KNOWN_BYTES);
         out.put(unknown);
@@ -86,17 +134,15 @@ final class HeaderWriter {
         }
     }
 
-    /// It serves people who read another program's error, so it gives way to what is needed, and to
-    /// a header that fits into one sector: a change of that is never torn.
-    private void featureNames(int backingBytes) {
-        int rest = HeaderFormat.EXTENSION_BYTES + backingBytes;
+    /// It serves people who read another program's error, so it gives way to what is needed, and
+    /// never keeps anything else from fitting into the first sector, which is never torn.
+    private void featureNames() {
+        int end = fieldBytes + extensions.position() + HeaderFormat.EXTENSION_BYTES;
         int table = HeaderFormat.EXTENSION_BYTES + FEATURE_NAME_TABLE_BYTES;
-        boolean oneSector = out.position() + rest <= SECTOR_BYTES;
-        int room = oneSector ? SECTOR_BYTES - out.position() : out.remaining();
-        if (header.version() == 2 || room < table + rest) {
-            return;
+        int beside = end + name.length <= SECTOR_BYTES ? name.length : 0;
+        if (header.version() > 2 && end + table + beside <= SECTOR_BYTES) {
+            writeFeatureNames();
         }
-        writeFeatureNames();
     }
 
     private void writeFeatureNames() {
@@ -118,8 +164,8 @@ final class HeaderWriter {
 
     private void extension(int type, ByteBuffer data) {
         int bytes = data.remaining();
-        out.putInt(type).putInt(bytes).put(data);
-        out.put(new byte[HeaderFormat.padded(bytes) - bytes]);
+        extensions.putInt(type).putInt(bytes).put(data);
+        extensions.put(new byte[HeaderFormat.padded(bytes) - bytes]);
     }
 
     private static byte[] bytes(@Nullable String text) {

@@ -5,6 +5,8 @@ import dev.lockstep.block.format.HostFile;
 import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.layout.Geometry;
 import dev.lockstep.block.qcow2.layout.Header;
+import dev.lockstep.block.qcow2.layout.HeaderRewrite;
+import dev.lockstep.block.qcow2.layout.HeaderSpace;
 
 import java.nio.ByteBuffer;
 import java.util.List;
@@ -63,7 +65,7 @@ public final class ImageHeader {
             ByteBuffer encoded = after.encode();
             int first = old.mismatch(encoded);
             if (first >= 0) {
-                write(old, encoded, first);
+                write(after, old, encoded, first);
             }
             current = after;
         } finally {
@@ -73,7 +75,8 @@ public final class ImageHeader {
 
     /// Who wrote the image may have put the extensions elsewhere: where no more than the fixed
     /// fields change, only those are written.
-    private void write(ByteBuffer old, ByteBuffer encoded, int first) throws BlockException {
+    private void write(Header after, ByteBuffer old, ByteBuffer encoded, int first)
+            throws BlockException {
         int end = FIXED_BYTES;
         boolean sameLength = old.remaining() == encoded.remaining();
         if (first >= end
@@ -81,13 +84,29 @@ public final class ImageHeader {
                 || old.slice(end, old.remaining() - end)
                                 .mismatch(encoded.slice(end, encoded.remaining() - end))
                         >= 0) {
-            file.write(0, encoded);
+            rewrite(after);
             return;
         }
         while (old.get(end - 1) == encoded.get(end - 1)) {
             end--;
         }
         file.write(first, encoded.slice(first, end - first));
+    }
+
+    private void rewrite(Header after) throws BlockException {
+        ByteBuffer head = ByteBuffer.allocate(after.clusterBytes());
+        file.read(0, head);
+        HeaderRewrite rewrite = after.rewrite(head.flip());
+        if (rewrite.beyond().hasRemaining()) {
+            file.write(rewrite.beyondAt(), rewrite.beyond());
+            file.sync();
+        }
+        file.write(0, rewrite.firstSector());
+        HeaderSpace stale = rewrite.stale();
+        if (stale.bytes() > 0) {
+            file.sync();
+            file.write(stale.start(), ByteBuffer.allocate(stale.bytes()));
+        }
     }
 
     /// Marks the image as dirty, durably, where refcounts are lazy.

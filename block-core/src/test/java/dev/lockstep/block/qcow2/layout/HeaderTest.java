@@ -77,6 +77,40 @@ class HeaderTest {
         assertKind(Kind.INVALID, "does not fit", tooLarge::encode);
     }
 
+    /// With the fields that are unknown as they were in the beginning.
+    private static Header without(Header header) {
+        ByteBuffer known = full().build().unknownFields();
+        return header.but().unknown(header.unknownExtensions(), known).build();
+    }
+
+    /// Another program may have put the name across the first sector's end.
+    @Test
+    void whatever_a_header_takes_the_place_of_stays_whole_until_the_first_sector_is_written()
+            throws Exception {
+        Random random = new Random(Seeds.next("headers in turn"));
+        ByteBuffer file = ByteBuffer.allocate(1 << 16);
+        Header header = full().backing("q".repeat(24 + random.nextInt(1000)), "qcow2").build();
+        file.put(0, header.encode(), 0, header.encode().limit());
+        for (int round = 0; round < 2000; round++) {
+            Header before = header;
+            String text = Character.toString('a' + round % 26);
+            HeaderBuilder changed = header.but();
+            switch (random.nextInt(4)) {
+                case 0 -> changed.externalDataFile(text.repeat(1 + random.nextInt(900)));
+                case 1 -> changed.backing(null, null);
+                default -> changed.backing(text.repeat(1 + random.nextInt(1023)), "raw");
+            }
+            header = changed.build();
+            HeaderRewrite rewrite = header.rewrite(file);
+            file.put(rewrite.beyondAt(), rewrite.beyond(), 0, rewrite.beyond().limit());
+            assertEquals(before, without(parse(file)), "before the switch");
+            file.put(0, rewrite.firstSector(), 0, 512);
+            assertEquals(header, without(parse(file)), "after it");
+            file.put(rewrite.stale().start(), new byte[rewrite.stale().bytes()]);
+            assertEquals(header, parse(file), "when nothing of the old is left");
+        }
+    }
+
     @Test
     void bitmaps_without_the_bit_that_vouches_for_them_are_forgotten() throws Exception {
         ByteBuffer bytes = full().build().encode();
