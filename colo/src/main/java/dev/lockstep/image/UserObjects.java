@@ -19,6 +19,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -35,6 +36,8 @@ public final class UserObjects {
     private final Map<String, TlsCredentials> credentials = new TreeMap<>();
     private final Map<String, TlsAuthorization> authorizations = new TreeMap<>();
     private final Map<String, ThrottleGroup> throttleGroups = new TreeMap<>();
+    private final Map<String, Secret> secrets = new TreeMap<>();
+    private final Set<String> ids = new HashSet<>();
 
     /// What a rule, or a list none of whose rules matches, says.
     private enum Policy {
@@ -105,11 +108,27 @@ public final class UserObjects {
         return found;
     }
 
+    /// The secret of this name.
+    ///
+    /// @throws IllegalArgumentException if there is none
+    Secret secret(String id) {
+        Secret found = secrets.get(id);
+        if (found == null) {
+            throw new IllegalArgumentException(
+                    "there is no secret '%s': put --object secret,id=%s,file=... before"
+                            .formatted(id, id));
+        }
+        return found;
+    }
+
     private void add(Options tree) throws BlockException {
         String type = tree.find(TYPE) instanceof Text(String text) ? text : "";
         OptionReader options = new OptionReader("the object '%s'".formatted(type), tree);
         String _ = options.text(TYPE);
         String id = options.text("id");
+        if (!ids.add(id)) {
+            throw options.invalid("there is another object '%s'".formatted(id));
+        }
         switch (type) {
             case "tls-creds-x509" -> credentials.put(id, x509(options));
             case "tls-creds-psk" -> credentials.put(id, psk(options));
@@ -118,7 +137,7 @@ public final class UserObjects {
             case "authz-list" -> authorizations.put(id, list(options));
             case "throttle-group" -> throttleGroups.put(id, throttleGroup(options));
             case "authz-list-file" -> authorizations.put(id, listFile(options));
-            case "secret" -> secret(options);
+            case "secret" -> secrets.put(id, Secret.read(options, this::secret));
             default ->
                     throw options.invalid(
                             ("the type '%s' is not known; there are tls-creds-x509, tls-creds-psk,"
@@ -138,13 +157,20 @@ public final class UserObjects {
         return new ThrottleGroup(limits);
     }
 
-    private static TlsCredentials x509(OptionReader options) throws BlockException {
+    private TlsCredentials x509(OptionReader options) throws BlockException {
         Endpoint endpoint = options.choice("endpoint", Endpoint.class, Endpoint.CLIENT);
         boolean verify = options.truth("verify-peer", true);
         // Every certificate is checked when it is read.
         boolean _ = options.truth("sanity-check", true);
         checkPriority(options);
-        return TlsCredentials.x509(Path.of(options.text("dir")), endpoint, verify);
+        String password = options.textOrNull("passwordid");
+        return TlsCredentials.x509(
+                Path.of(options.text("dir")),
+                endpoint,
+                verify,
+                password == null
+                        ? null
+                        : secret(password).text().toCharArray());
     }
 
     private static TlsCredentials psk(OptionReader options) throws BlockException {
@@ -215,13 +241,6 @@ public final class UserObjects {
                     ("priority=%s cannot be chosen: TLS 1.3 and 1.2 are spoken with authenticated"
                                     + " ciphers alone, so leave it out or write NORMAL")
                             .formatted(priority));
-        }
-    }
-
-    /// Nothing that is supported asks for a secret; a definition of one is checked and forgotten.
-    private static void secret(OptionReader options) throws BlockException {
-        for (String key : List.of("data", "file", "format", "keyid", "iv")) {
-            String _ = options.textOrNull(key);
         }
     }
 }

@@ -1,5 +1,7 @@
 package dev.lockstep.image;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
@@ -15,7 +17,12 @@ import org.junit.jupiter.api.io.TempDir;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Base64;
 import java.util.List;
+
+import javax.crypto.Cipher;
+import javax.crypto.spec.IvParameterSpec;
+import javax.crypto.spec.SecretKeySpec;
 
 class UserObjectsTest {
     @Test
@@ -110,6 +117,45 @@ class UserObjectsTest {
     }
 
     @Test
+    void a_secret_is_given_as_text_or_file_in_base64_or_encrypted_by_another(@TempDir Path folder)
+            throws Exception {
+        Path file = Files.writeString(folder.resolve("word"), "open");
+        Cipher cipher = Cipher.getInstance("AES/CBC/PKCS5Padding");
+        cipher.init(
+                Cipher.ENCRYPT_MODE,
+                new SecretKeySpec(new byte[32], "AES"),
+                new IvParameterSpec(new byte[16]));
+        Base64.Encoder base64 = Base64.getEncoder();
+        List<String> definitions =
+                List.of(
+                        "secret,id=a,data=open",
+                        "secret,id=b,file=" + file,
+                        "secret,id=c,format=base64,data=b3Blbg==",
+                        "secret,id=k,format=base64,data=" + base64.encodeToString(new byte[32]),
+                        "secret,id=d,format=base64,keyid=k,iv=%s,data=%s"
+                                .formatted(
+                                        base64.encodeToString(new byte[16]),
+                                        base64.encodeToString(
+                                                cipher.doFinal("open".getBytes(UTF_8)))));
+        UserObjects objects = UserObjects.parse(definitions);
+        for (String id : List.of("a", "b", "c", "d")) {
+            assertEquals("open", objects.secret(id).text(), id);
+        }
+        UserObjects.parse(List.of("secret,id=a,data=x", "tls-creds-x509,id=x,dir=/,passwordid=a"));
+    }
+
+    @Test
+    void an_id_is_given_once() {
+        IllegalArgumentException error =
+                assertThrows(
+                        IllegalArgumentException.class,
+                        () ->
+                                UserObjects.parse(
+                                        List.of("secret,id=a,data=x", "authz-list,id=a")));
+        assertTrue(String.valueOf(error.getMessage()).contains("another object 'a'"));
+    }
+
+    @Test
     void what_is_misspelt_is_named() {
         for (String wrong :
                 List.of(
@@ -120,6 +166,13 @@ class UserObjectsTest {
                         "tls-creds-x509,id=x,dir=/x,endpoint=both",
                         "tls-creds-x509,id=x,dir=/x,priority=LEGACY",
                         "authz-simple,id=x",
+                        "secret,id=x",
+                        "secret,id=x,data=a,file=/b",
+                        "secret,id=x,file=/nonexistent",
+                        "secret,id=x,format=base64,data=*",
+                        "secret,id=x,data=a,keyid=y",
+                        "secret,id=x,data=a,keyid=y,iv=z",
+                        "tls-creds-x509,id=x,dir=/x,passwordid=y",
                         "authz-list,id=x,rules.1.match=a",
                         "authz-list,id=x,rules.0.policy=allow",
                         "{")) {

@@ -10,6 +10,7 @@ import org.bouncycastle.asn1.x509.AlgorithmIdentifier;
 import org.bouncycastle.asn1.x9.X9ObjectIdentifiers;
 import org.bouncycastle.util.io.pem.PemObject;
 import org.bouncycastle.util.io.pem.PemReader;
+import org.jspecify.annotations.Nullable;
 
 import java.io.BufferedReader;
 import java.io.ByteArrayInputStream;
@@ -21,6 +22,7 @@ import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.security.AlgorithmParameters;
 import java.security.GeneralSecurityException;
 import java.security.KeyFactory;
 import java.security.PrivateKey;
@@ -28,10 +30,17 @@ import java.security.cert.CRL;
 import java.security.cert.CertificateException;
 import java.security.cert.CertificateFactory;
 import java.security.cert.X509Certificate;
+import java.security.spec.InvalidKeySpecException;
 import java.security.spec.PKCS8EncodedKeySpec;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
+
+import javax.crypto.Cipher;
+import javax.crypto.EncryptedPrivateKeyInfo;
+import javax.crypto.SecretKey;
+import javax.crypto.SecretKeyFactory;
+import javax.crypto.spec.PBEKeySpec;
 
 /// Reads PEM files: certificates, revocation lists and private keys. Every error is one sentence
 /// that names the file.
@@ -74,7 +83,9 @@ final class Pem {
 
     /// The first private key of a file: RSA, EC or Ed25519, in PKCS#8, or in the older forms that
     /// OpenSSL and GnuTLS write for RSA and EC.
-    static PrivateKey privateKey(Path file) throws IOException {
+    ///
+    /// @param password of the key, or null if it is not encrypted
+    static PrivateKey privateKey(Path file, char @Nullable [] password) throws IOException {
         byte[] text = bytes(file);
         try (PemReader reader =
                 new PemReader(
@@ -86,7 +97,7 @@ final class Pem {
                     part != null;
                     part = reader.readPemObject()) {
                 if (part.getType().endsWith("PRIVATE KEY")) {
-                    return privateKey(file, part);
+                    return privateKey(file, part, password);
                 }
             }
         } catch (GeneralSecurityException | IllegalArgumentException | IllegalStateException e) {
@@ -97,17 +108,20 @@ final class Pem {
         throw new IOException("the file %s holds no private key".formatted(file));
     }
 
-    private static PrivateKey privateKey(Path file, PemObject part)
+    private static PrivateKey privateKey(Path file, PemObject part, char @Nullable [] password)
             throws IOException, GeneralSecurityException {
-        boolean encrypted = part.getType().startsWith("ENCRYPTED") || !part.getHeaders().isEmpty();
-        if (encrypted) {
+        if (!part.getHeaders().isEmpty()) {
             throw new IOException(
-                    "the private key in %s is encrypted, which is not supported: decrypt it"
-                            .formatted(file));
+                    "the private key in %s is encrypted in a form of before PKCS#8: rewrite it"
+                            .formatted(file)
+                            + " with openssl pkcs8 -topk8");
         }
         PrivateKeyInfo info =
                 switch (part.getType()) {
                     case "PRIVATE KEY" -> PrivateKeyInfo.getInstance(part.getContent());
+                    case "ENCRYPTED PRIVATE KEY" ->
+                            PrivateKeyInfo.getInstance(
+                                    decrypted(file, part.getContent(), password));
                     case "RSA PRIVATE KEY" ->
                             new PrivateKeyInfo(
                                     new AlgorithmIdentifier(RSA, DERNull.INSTANCE),
@@ -129,6 +143,28 @@ final class Pem {
                         : kind.equals(RSA_PSS) ? "RSASSA-PSS" : kind.equals(EC) ? "EC" : "EdDSA";
         return KeyFactory.getInstance(algorithm)
                 .generatePrivate(new PKCS8EncodedKeySpec(info.getEncoded()));
+    }
+
+    /// A key in PKCS#8 out of an encrypted one.
+    private static byte[] decrypted(Path file, byte[] encrypted, char @Nullable [] password)
+            throws IOException, GeneralSecurityException {
+        if (password == null) {
+            throw new IOException(
+                    "the private key in %s is encrypted: its password is missing".formatted(file));
+        }
+        EncryptedPrivateKeyInfo info = new EncryptedPrivateKeyInfo(encrypted);
+        AlgorithmParameters parameters = info.getAlgParameters();
+        boolean general = info.getAlgName().equals("PBES2") || info.getAlgName().startsWith("1.2.840.113549.1.5.13");
+        String algorithm = general ? parameters.toString() : info.getAlgName();
+        Cipher cipher = Cipher.getInstance(algorithm);
+        SecretKey key =
+                SecretKeyFactory.getInstance(algorithm).generateSecret(new PBEKeySpec(password));
+        cipher.init(Cipher.DECRYPT_MODE, key, parameters);
+        try {
+            return info.getKeySpec(cipher).getEncoded();
+        } catch (InvalidKeySpecException e) {
+            throw new IOException("the password of %s is wrong".formatted(file), e);
+        }
     }
 
     static byte[] bytes(Path file) throws IOException {

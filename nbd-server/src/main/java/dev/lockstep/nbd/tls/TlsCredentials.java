@@ -30,14 +30,22 @@ public sealed interface TlsCredentials permits X509Credentials, PskCredentials {
     ///
     /// @param verifyPeer whether the other end must show a certificate that the CA has signed
     static TlsCredentials x509(Path dir, Endpoint endpoint, boolean verifyPeer) {
-        return new X509Credentials(dir, endpoint, verifyPeer);
+        return x509(dir, endpoint, verifyPeer, null);
+    }
+
+    /// The same with a private key that may be encrypted, as PKCS#8 has it.
+    ///
+    /// @param password of the key, or null if it is not encrypted
+    static TlsCredentials x509(
+            Path dir, Endpoint endpoint, boolean verifyPeer, char @Nullable [] password) {
+        return new X509Credentials(dir, endpoint, verifyPeer, password);
     }
 
     /// A client without a certificate of its own, which believes the JVM's certificate authorities.
     ///
     /// @param verifyPeer whether the server must show a certificate of one of them
     static TlsCredentials anonymous(boolean verifyPeer) {
-        return new X509Credentials(null, Endpoint.CLIENT, verifyPeer);
+        return new X509Credentials(null, Endpoint.CLIENT, verifyPeer, null);
     }
 
     /// Pre-shared keys, in the file `keys.psk` of a folder, as `tls-creds-psk` of QEMU has it.

@@ -38,12 +38,18 @@ final class X509Credentials implements TlsCredentials {
     private final @Nullable Path dir;
     private final Endpoint endpoint;
     private final boolean verifyPeer;
+    private final char @Nullable [] password;
     private final ReloadedFiles<SSLContext> context;
 
-    X509Credentials(@Nullable Path dir, Endpoint endpoint, boolean verifyPeer) {
+    X509Credentials(
+            @Nullable Path dir,
+            Endpoint endpoint,
+            boolean verifyPeer,
+            char @Nullable [] password) {
         this.dir = dir;
         this.endpoint = endpoint;
         this.verifyPeer = verifyPeer;
+        this.password = password;
         this.context =
                 dir == null
                         ? new ReloadedFiles<>(List.of(), this::loadAnonymous)
@@ -124,9 +130,9 @@ final class X509Credentials implements TlsCredentials {
         }
     }
 
-    private static KeyManager[] keys(Path certificateFile, Path keyFile) throws IOException {
+    private KeyManager[] keys(Path certificateFile, Path keyFile) throws IOException {
         List<X509Certificate> chain = Pem.certificates(certificateFile);
-        PrivateKey key = Pem.privateKey(keyFile);
+        PrivateKey key = Pem.privateKey(keyFile, password);
         KeyPairs.requirePair(certificateFile, chain.getFirst(), keyFile, key);
         try {
             KeyStore store = emptyStore();

@@ -310,6 +310,25 @@ class TlsCredentialsTest {
         assertComplains("line 2", psk);
     }
 
+    @Test
+    void an_encrypted_key_is_read_with_its_password_and_no_other() throws Exception {
+        Path dir = authority().server(folder.resolve("server"));
+        Path key = dir.resolve("server-key.pem");
+        Path plain = Files.move(key, dir.resolve("plain.pem"));
+        for (String cipher : List.of("aes-256-cbc", "aes-128-cbc")) {
+            Authority.run(
+                    List.of(
+                            "openssl", "pkcs8", "-topk8", "-v2", cipher, "-passout", "pass:open",
+                            "-in", "" + plain, "-out", "" + key));
+            TlsCredentials.x509(dir, Endpoint.SERVER, true, "open".toCharArray()).check();
+            assertComplains(
+                    "its password is missing", TlsCredentials.x509(dir, Endpoint.SERVER, true));
+            assertComplains(
+                    "the password of " + key,
+                    TlsCredentials.x509(dir, Endpoint.SERVER, true, "wrong".toCharArray()));
+        }
+    }
+
     private static void assertComplains(String words, TlsCredentials credentials) {
         String message =
                 String.valueOf(assertThrows(IOException.class, credentials::check).getMessage());
