@@ -10,6 +10,7 @@ import org.jspecify.annotations.Nullable;
 
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /// What `lockstep info` tells about one export.
@@ -31,6 +32,7 @@ record ExportFacts(
 
     private static Map<String, Integer> can() {
         Map<String, Integer> names = new LinkedHashMap<>();
+        names.put("can_block_status_payload", NbdProtocol.FLAG_BLOCK_STATUS_PAYLOAD);
         names.put("can_cache", NbdProtocol.FLAG_SEND_CACHE);
         names.put("can_df", NbdProtocol.FLAG_SEND_DF);
         names.put("can_fast_zero", NbdProtocol.FLAG_SEND_FAST_ZERO);
@@ -42,26 +44,52 @@ record ExportFacts(
         return names;
     }
 
+    /// Other spellings of what can be asked for, besides those of case and of what joins words.
+    private static final Map<String, String> SPELLINGS =
+            Map.of(
+                    "sr", "structured-reply",
+                    "structured", "structured-reply",
+                    "structured-replies", "structured-reply",
+                    "eh", "extended-headers",
+                    "extended-header", "extended-headers",
+                    "readonly", "read-only",
+                    "fastzero", "fast-zero",
+                    "multiconn", "multi-conn");
+
+    /// These facts and what the first bytes look like.
+    ExportFacts withContent(@Nullable String words) {
+        return new ExportFacts(uri, name, description, export, words);
+    }
+
     /// Whether the server has what `--can NAME` and `--is NAME` ask for, or null if they cannot ask
     /// for that.
-    static @Nullable Boolean answer(String question, RemoteExport export, boolean encrypted) {
-        boolean readOnly = export.has(NbdProtocol.FLAG_READ_ONLY);
+    static @Nullable Boolean answer(String asked, RemoteExport export, boolean encrypted) {
+        String plain = asked.toLowerCase(Locale.ROOT).replaceAll("[ _]", "-");
+        String question = SPELLINGS.getOrDefault(plain, plain);
         return switch (question) {
             case "connect", "read" -> true;
-            case "write" -> !readOnly;
-            case "read-only" -> readOnly;
+            case "write" -> !export.has(NbdProtocol.FLAG_READ_ONLY);
+            case "read-only" -> export.has(NbdProtocol.FLAG_READ_ONLY);
             case "tls" -> encrypted;
             case "rotational" -> export.has(NbdProtocol.FLAG_ROTATIONAL);
             case "structured-reply" -> export.headers() != HeaderStyle.SIMPLE;
             case "extended-headers" -> export.headers() == HeaderStyle.EXTENDED;
-            case "block-status-payload" -> export.has(NbdProtocol.FLAG_BLOCK_STATUS_PAYLOAD);
             default -> {
                 Integer flag = CAN.get("can_" + question.replace('-', '_'));
-                // A server that takes no writes can do nothing that writes.
-                boolean writing = List.of("fast-zero", "fua", "trim", "zero").contains(question);
-                yield flag == null ? null : export.has(flag) && !(writing && readOnly);
+                yield flag == null ? null : can(export, flag);
             }
         };
+    }
+
+    /// A flag counts only beside what it rests on.
+    private static boolean can(RemoteExport export, int flag) {
+        return export.has(flag)
+                && switch (flag) {
+                    case NbdProtocol.FLAG_SEND_DF -> export.headers() != HeaderStyle.SIMPLE;
+                    case NbdProtocol.FLAG_SEND_FAST_ZERO ->
+                            export.has(NbdProtocol.FLAG_SEND_WRITE_ZEROES);
+                    default -> true;
+                };
     }
 
     /// The properties that text and JSON have alike, in their order.
@@ -73,10 +101,7 @@ record ExportFacts(
         }
         properties.put("is_rotational", known.has(NbdProtocol.FLAG_ROTATIONAL));
         properties.put("is_read_only", known.has(NbdProtocol.FLAG_READ_ONLY));
-        for (String name : CAN.keySet()) {
-            String question = name.substring("can_".length()).replace('_', '-');
-            properties.put(name, Boolean.TRUE.equals(answer(question, known, false)));
-        }
+        CAN.forEach((name, flag) -> properties.put(name, can(known, flag)));
         OptionReply.InfoBlockSize sizes = known.blockSizes();
         if (sizes != null) {
             properties.put("block_size_minimum", (long) sizes.minimum());

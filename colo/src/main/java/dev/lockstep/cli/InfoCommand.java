@@ -1,7 +1,6 @@
 package dev.lockstep.cli;
 
 import dev.lockstep.block.BlockException;
-import dev.lockstep.block.filter.probe.ImageFormat;
 import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.NbdUri;
 import dev.lockstep.nbd.OptionReply;
@@ -29,8 +28,8 @@ import java.util.concurrent.Callable;
         description = {
             "Show what an NBD server and its exports are, with nbdinfo's options and output.",
             "",
-            "--can and --is print nothing: their exit status is 0 for yes, 2 for no, and 1 if nobody"
-                    + " knows."
+            "--can, --is and --has print nothing: their exit status is 0 for yes, 2 for no, and 1 if"
+                    + " nobody knows; --cannot, --isnt and --hasnt turn 0 and 2 round."
         },
         footer = {
             "",
@@ -56,6 +55,9 @@ final class InfoCommand implements Callable<Integer> {
     @Option(names = "--size", description = "Show only the size in bytes.")
     private boolean size;
 
+    @Option(names = "--uri", description = "Show only the export's URI.")
+    private boolean uriOnly;
+
     @Option(
             names = "--map",
             arity = "0..1",
@@ -65,17 +67,15 @@ final class InfoCommand implements Callable<Integer> {
             description = "Show the extents of a metadata context. Default: base:allocation.")
     private @Nullable String map;
 
-    @Option(names = "--totals", description = "With --map: show only how much there is of each.")
+    @Option(
+            names = {"--totals", "--total"},
+            description = "With --map: show only how much there is of each.")
     private boolean totals;
 
-    @Option(
-            names = {"--can", "--is", "--has"},
-            paramLabel = "WHAT",
-            description =
-                    "Answer: cache, connect, df, fast-zero, flush, fua, multi-conn, read, trim,"
-                            + " write, zero, structured-reply, extended-headers,"
-                            + " block-status-payload, read-only, rotational or tls.")
     private @Nullable String question;
+
+    /// What is answered with yes.
+    private boolean expected;
 
     @Option(
             names = "--content",
@@ -98,15 +98,61 @@ final class InfoCommand implements Callable<Integer> {
             description = "Accepted for nbdinfo's sake: the output is plain.")
     void color(boolean accepted) {}
 
+    /// More spellings of the same.
+    @Option(
+            names = {"--colors", "--colours", "--no-colors", "--no-colours"},
+            hidden = true,
+            description = "Accepted.")
+    void colors(boolean accepted) {}
+
+    /// Asks whether the server has something.
+    @Option(
+            names = {"--can", "--is", "--has", "--have"},
+            paramLabel = "WHAT",
+            description =
+                    "Answer: cache, connect, df, fast-zero, flush, fua, multi-conn, read, trim,"
+                            + " write, zero, structured-reply, extended-headers,"
+                            + " block-status-payload, read-only, rotational or tls.")
+    void ask(String what) {
+        askFor(what, true);
+    }
+
+    /// Asks whether the server lacks something.
+    @Option(
+            names = {"--cannot", "--isnt", "--hasnt", "--havent"},
+            paramLabel = "WHAT",
+            description = "Answer the contrary.")
+    void askContrary(String what) {
+        askFor(what, false);
+    }
+
+    /// More spellings of the same.
+    @Option(
+            names = {
+                "--can-not", "--cant", "--is-not", "--isnot", "--has-not", "--hasnot", "--have-not",
+                "--havenot"
+            },
+            hidden = true,
+            description = "Answer the contrary.")
+    void askContraryOtherwise(String what) {
+        askFor(what, false);
+    }
+
+    private void askFor(String what, boolean yes) {
+        question = what;
+        expected = yes;
+    }
+
     @Override
     public Integer call() throws IOException {
         int modes =
                 (list ? 1 : 0)
                         + (size ? 1 : 0)
+                        + (uriOnly ? 1 : 0)
                         + (map != null ? 1 : 0)
                         + (question == null ? 0 : 1);
         if (modes > 1) {
-            throw new UsageError("give one of --list, --size, --map, --can and --is");
+            throw new UsageError("give one of --list, --size, --uri, --map, --can and --is");
         }
         if (totals && map == null) {
             throw new UsageError("--totals sums up a map: say --map --totals");
@@ -123,10 +169,11 @@ final class InfoCommand implements Callable<Integer> {
     }
 
     private String report(NbdUri uri) throws IOException {
-        InfoPrinter printer = new InfoPrinter(json);
+        InfoPrinter printer = new InfoPrinter(json, place instanceof ServerPlace.At);
         try (RemoteServer server = RemoteServer.connect(options(uri))) {
-            if (size) {
-                return printer.size(server.describe(uri.export()).size());
+            if (size || uriOnly) {
+                long bytes = server.describe(uri.export()).size();
+                return size ? printer.size(bytes) : printer.uri(uri);
             }
             return printer.exports(
                     server.headers(),
@@ -176,37 +223,31 @@ final class InfoCommand implements Callable<Integer> {
     /// only one connection in. If they cannot be read, all else is still told.
     private static ExportFacts withContent(ExportFacts facts, RemoteServer server) {
         RemoteExport export = facts.export();
-        if (export == null || export.size() == 0) {
+        if (export == null) {
             return facts;
         }
         try {
             ByteBuffer head =
-                    ByteBuffer.allocate((int) Math.min(ImageFormat.PROBE_BYTES, export.size()));
-            server.use(facts.uri().export())
-                    .start(NbdProtocol.CMD_READ, 0, 0, head.remaining(), head)
-                    .await();
-            ImageFormat format = ImageFormat.of(head.array());
-            return format == ImageFormat.RAW
-                    ? facts
-                    : new ExportFacts(
-                            facts.uri(),
-                            facts.name(),
-                            facts.description(),
-                            export,
-                            format.label() + " image");
+                    ByteBuffer.allocate((int) Math.min(Content.PROBE_BYTES, export.size()));
+            if (head.hasRemaining()) {
+                server.use(facts.uri().export())
+                        .start(NbdProtocol.CMD_READ, 0, 0, head.remaining(), head)
+                        .await();
+            }
+            return facts.withContent(Content.of(head.array()));
         } catch (BlockException _) {
             return facts;
         }
     }
 
-    private static int answer(NbdUri uri, String asked) throws IOException {
+    private int answer(NbdUri uri, String asked) throws IOException {
         try (RemoteServer server = RemoteServer.connect(options(uri))) {
             RemoteExport export = server.describe(uri.export());
             Boolean answer = ExportFacts.answer(asked, export, server.isEncrypted());
             if (answer == null) {
                 throw new UsageError("--can and --is know nothing of '%s'".formatted(asked));
             }
-            return answer ? YES : NO;
+            return answer == expected ? YES : NO;
         }
     }
 
@@ -227,7 +268,7 @@ final class InfoCommand implements Callable<Integer> {
                         .forEach(extent -> add(extents, extent));
             }
         }
-        InfoPrinter printer = new InfoPrinter(json);
+        InfoPrinter printer = new InfoPrinter(json, true);
         return totals ? printer.totals(context, extents) : printer.map(context, extents);
     }
 

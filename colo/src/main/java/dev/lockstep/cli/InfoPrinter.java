@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonGenerator;
 
 import dev.lockstep.nbd.HeaderStyle;
+import dev.lockstep.nbd.NbdUri;
 import dev.lockstep.nbd.client.RemoteExport;
 import dev.lockstep.nbd.client.StatusExtent;
 
@@ -20,7 +21,8 @@ import java.util.TreeMap;
 /// scripts know.
 ///
 /// @param json one JSON value instead of lines for people
-record InfoPrinter(boolean json) {
+/// @param places whether URIs are told: those of a server that ends with us are of no use
+record InfoPrinter(boolean json, boolean places) {
     private static final double PERCENT = 100;
 
     /// One stretch of a map, or one sum of a map's totals.
@@ -36,7 +38,7 @@ record InfoPrinter(boolean json) {
                 : exportsText(headers, encrypted, exports);
     }
 
-    private static String exportsText(
+    private String exportsText(
             HeaderStyle headers, boolean encrypted, List<ExportFacts> exports) {
         StringBuilder text = new StringBuilder();
         text.append(
@@ -49,17 +51,23 @@ record InfoPrinter(boolean json) {
             line(text, "description", facts.description());
             RemoteExport export = facts.export();
             if (export != null) {
-                String human = human(export.size());
-                boolean shorter = !human.equals(Long.toString(export.size()));
-                line(text, "export-size", export.size() + (shorter ? " (" + human + ")" : ""));
+                line(text, "export-size", withHuman(export.size()));
             }
             line(text, "content", facts.content());
-            line(text, "uri", facts.uri().format());
+            line(text, "uri", places ? facts.uri().format() : null);
             if (!facts.contexts().isEmpty()) {
                 text.append("\tcontexts:\n");
                 facts.contexts().forEach(name -> text.append("\t\t").append(name).append('\n'));
             }
-            facts.properties().forEach((name, value) -> line(text, name, value.toString()));
+            facts.properties()
+                    .forEach(
+                            (name, value) ->
+                                    line(
+                                            text,
+                                            name,
+                                            value instanceof Long bytes
+                                                    ? withHuman(bytes)
+                                                    : value.toString()));
         }
         return text.toString();
     }
@@ -70,7 +78,7 @@ record InfoPrinter(boolean json) {
         }
     }
 
-    private static String exportsJson(
+    private String exportsJson(
             HeaderStyle headers, boolean encrypted, List<ExportFacts> exports) throws IOException {
         return generated(
                 generator -> {
@@ -88,7 +96,7 @@ record InfoPrinter(boolean json) {
                 });
     }
 
-    private static void export(JsonGenerator generator, ExportFacts facts) throws IOException {
+    private void export(JsonGenerator generator, ExportFacts facts) throws IOException {
         generator.writeStartObject();
         generator.writeStringField("export-name", facts.name());
         if (!facts.description().isEmpty()) {
@@ -97,7 +105,9 @@ record InfoPrinter(boolean json) {
         if (facts.content() != null) {
             generator.writeStringField("content", facts.content());
         }
-        generator.writeStringField("uri", facts.uri().format());
+        if (places) {
+            generator.writeStringField("uri", facts.uri().format());
+        }
         if (!facts.contexts().isEmpty()) {
             generator.writeArrayFieldStart("contexts");
             for (String name : facts.contexts()) {
@@ -114,6 +124,13 @@ record InfoPrinter(boolean json) {
             generator.writeStringField("export-size-str", human(export.size()));
         }
         generator.writeEndObject();
+    }
+
+    /// A URI alone.
+    String uri(NbdUri uri) throws IOException {
+        return json
+                ? generated(generator -> generator.writeString(uri.format()))
+                : uri.format() + "\n";
     }
 
     /// A size alone.
@@ -206,6 +223,11 @@ record InfoPrinter(boolean json) {
         return "";
     }
 
+    private static String withHuman(long bytes) {
+        String human = human(bytes);
+        return human.equals(Long.toString(bytes)) ? human : bytes + " (" + human + ")";
+    }
+
     /// Bytes in the largest unit that divides them: 10M, 2075312K, 1000.
     private static String human(long bytes) {
         long value = bytes;
@@ -217,7 +239,7 @@ record InfoPrinter(boolean json) {
         return unit == 0 ? Long.toString(value) : value + "KMGTPE".substring(unit - 1, unit);
     }
 
-    private interface Content {
+    private interface Writing {
         void write(JsonGenerator generator) throws IOException;
     }
 
@@ -234,7 +256,7 @@ record InfoPrinter(boolean json) {
                 });
     }
 
-    private static String generated(Content content) throws IOException {
+    private static String generated(Writing content) throws IOException {
         StringWriter text = new StringWriter();
         try (JsonGenerator generator =
                 new JsonFactory().createGenerator(text).useDefaultPrettyPrinter()) {
