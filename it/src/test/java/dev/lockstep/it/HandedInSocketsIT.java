@@ -124,6 +124,67 @@ class HandedInSocketsIT {
     }
 
     @Test
+    void a_socket_in_the_abstract_namespace_is_served() {
+        assertEquals(
+                "NBDMAGIC\n",
+                handIn(
+                                """
+                                socket.socket(socket.AF_UNIX)
+                                s.bind("\\0" + sys.argv[-1])
+                                s.listen()
+                                """,
+                                """
+                                c = socket.socket(socket.AF_UNIX)
+                                c.connect("\\0" + sys.argv[-1])
+                                print(c.recv(8, socket.MSG_WAITALL).decode())
+                                os.kill(child, signal.SIGTERM)
+                                """)
+                        .expectSuccess()
+                        .output());
+    }
+
+    @Test
+    void a_socket_that_cannot_be_served_is_one_sentence() {
+        String vsock =
+                handIn(
+                                """
+                                socket.socket(socket.AF_VSOCK)
+                                s.bind((socket.VMADDR_CID_ANY, socket.VMADDR_PORT_ANY))
+                                s.listen()
+                                """,
+                                "")
+                        .expectOneSentence();
+        assertTrue(vsock.contains("neither TCP nor Unix"), vsock);
+        String deaf = handIn("socket.socket()", "").expectOneSentence();
+        assertTrue(deaf.contains("does not listen"), deaf);
+    }
+
+    /// Hands the socket `s` to a server as systemd does, and exits with the server's status.
+    private Peer.Result handIn(String making, String using) {
+        return Peer.run(
+                "/usr/bin/python3",
+                "-c",
+                "import os, signal, socket, sys\ns = "
+                        + making
+                        + """
+
+                        child = os.fork()
+                        if child == 0:
+                            os.dup2(s.fileno(), 3)
+                            os.set_inheritable(3, True)
+                            os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+                            os.execv(sys.argv[1], sys.argv[1:])
+                        """
+                        + using
+                        + "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))",
+                SERVER,
+                "nbd",
+                "-f",
+                "raw",
+                disk.toString());
+    }
+
+    @Test
     void handed_in_sockets_leave_no_room_for_others() {
         for (List<String> extra : List.of(List.of("--fork"), List.of("-p", "0"))) {
             ProcessBuilder builder =

@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 
 /// Names an export of a server: `nbd://HOST[:PORT]/EXPORT` or `nbd+unix:///EXPORT?socket=PATH`, as
@@ -52,7 +53,11 @@ public record NbdUri(Address address, String export, @Nullable UriTls tls) {
         if (colon < 0) {
             throw malformed(text, "it does not begin with nbd:// or nbd+unix://");
         }
-        String scheme = text.substring(0, colon);
+        String scheme = text.substring(0, colon).toLowerCase(Locale.ROOT);
+        if (scheme.endsWith("+vsock")) {
+            throw malformed(
+                    text, "vsock is not spoken here: reach the server over TCP or a Unix socket");
+        }
         String rest = text.substring(colon + "://".length());
         if (rest.indexOf('#') >= 0) {
             throw malformed(text, "an NBD URI has no '#' part");

@@ -27,6 +27,7 @@ class NbdUriTest {
         "nbd://[::1]:7/x, [::1]:7, x",
         "nbd://[::1], [::1]:10809, ''",
         "nbd:///x, localhost:10809, x",
+        "NBD://host/x, host:10809, x",
         "nbd://me@host:5/x, host:5, x",
         "nbd+unix://?socket=/run/%C3%A9.sock, unix:/run/é.sock, ''",
     })
@@ -66,7 +67,8 @@ class NbdUriTest {
                 "nbd+unix:///x",
                 "nbd+unix:///x?socket=",
                 "nbd+unix://host/x?socket=/a",
-                "nbd+unix:///x?socket=%00abstract"
+                "nbd+unix:///x?socket=%00abstract",
+                "nbd+vsock://2:10809/x"
             })
     void what_is_no_uri_is_refused_with_a_sentence(String text) {
         assertTrue(refusal(text).length() > 20, text);

@@ -31,7 +31,10 @@ public final class InheritedSockets {
     private static final int O_NONBLOCK = 0x800;
     private static final int SOL_SOCKET = 1;
     private static final int SO_DOMAIN = 39;
+    private static final int SO_ACCEPTCONN = 30;
     private static final int AF_UNIX = 1;
+    private static final int AF_INET = 2;
+    private static final int AF_INET6 = 10;
 
     private InheritedSockets() {}
 
@@ -57,23 +60,41 @@ public final class InheritedSockets {
 
     /// Whether a socket is a Unix one; otherwise it speaks TCP.
     ///
-    /// @throws IOException if it is no socket
+    /// @throws IOException if it is no socket, or of another kind, such as vsock
     static boolean isUnix(int fd) throws IOException {
-        try (Arena arena = Arena.ofConfined()) {
-            MemorySegment value = arena.allocate(JAVA_INT);
-            long length = arena.allocateFrom(JAVA_INT, Integer.BYTES).address();
-            if (Libc.call("getsockopt", fd, SOL_SOCKET, SO_DOMAIN, value.address(), length) < 0) {
-                throw new IOException("descriptor %d is no socket".formatted(fd));
-            }
-            return value.get(JAVA_INT, 0) == AF_UNIX;
+        return switch (option(fd, SO_DOMAIN)) {
+            case AF_UNIX -> true;
+            case AF_INET, AF_INET6 -> false;
+            default ->
+                    throw new IOException(
+                            "descriptor %d is a socket of neither TCP nor Unix".formatted(fd));
+        };
+    }
+
+    /// Refuses a socket that nobody can connect to.
+    static void requireListening(int fd) throws IOException {
+        if (option(fd, SO_ACCEPTCONN) == 0) {
+            throw new IOException("descriptor %d is a socket that does not listen".formatted(fd));
         }
     }
 
-    /// Where a listening socket listens.
+    private static int option(int fd, int name) throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment value = arena.allocate(JAVA_INT);
+            long length = arena.allocateFrom(JAVA_INT, Integer.BYTES).address();
+            if (Libc.call("getsockopt", fd, SOL_SOCKET, name, value.address(), length) < 0) {
+                throw new IOException("descriptor %d is no socket".formatted(fd));
+            }
+            return value.get(JAVA_INT, 0);
+        }
+    }
+
+    /// Where a listening socket listens. A name in the abstract namespace has an `@` in front, as
+    /// systemd writes it.
     static Address address(int fd, boolean unix) throws IOException {
         Socket socket = new Socket(fd);
         if (unix) {
-            return new Address.Unix(Path.of(socket.localDomainSocketAddress().path()));
+            return new Address.Unix(Path.of(socket.localDomainSocketAddress().path().replace('\0', '@')));
         }
         InetSocketAddress local = socket.localAddress();
         if (local == null) {

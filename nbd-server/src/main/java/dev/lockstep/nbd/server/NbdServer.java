@@ -152,6 +152,7 @@ public final class NbdServer implements AutoCloseable {
     /// @throws IOException if the descriptor is no socket that listens
     public Address adopt(int fd) throws IOException {
         boolean unix = InheritedSockets.isUnix(fd);
+        InheritedSockets.requireListening(fd);
         InheritedSockets.makeNonBlocking(fd);
         ChannelFuture adopted =
                 accepting(transport.bootstrapListening(fd, unix)).register().awaitUninterruptibly();
