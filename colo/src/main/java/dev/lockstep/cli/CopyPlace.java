@@ -79,7 +79,7 @@ sealed interface CopyPlace {
         if (started != null) {
             return new Started(started.command());
         }
-        if (text.matches("nbds?(\\+[a-z]+)?:.*")) {
+        if (text.matches("(?i)nbds?(\\+[a-z]+)?:.*")) {
             try {
                 return new Remote(NbdUri.parse(text));
             } catch (IllegalArgumentException e) {

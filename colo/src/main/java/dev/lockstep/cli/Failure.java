@@ -3,6 +3,7 @@ package dev.lockstep.cli;
 import org.jspecify.annotations.Nullable;
 
 import picocli.CommandLine;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.UnmatchedArgumentException;
@@ -11,6 +12,7 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.Collectors;
 
 /// Tells a failure: one sentence on standard error, exit status 1.
@@ -25,6 +27,8 @@ final class Failure {
         String message = firstLine(e.getMessage());
         if (e instanceof UnmatchedArgumentException unmatched) {
             message = unmatched(command, unmatched);
+        } else if (e.getArgSpec() instanceof OptionSpec option && e.getValue() != null) {
+            message = wrongValue(option, e.getValue(), message);
         }
         return tell(command, message + seeHelp(command));
     }
@@ -75,11 +79,28 @@ final class Failure {
         return "unknown %s '%s'%s".formatted(what, first, hint);
     }
 
+    /// picocli speaks of types and constants; people know numbers and words.
+    private static String wrongValue(OptionSpec option, String value, String otherwise) {
+        Class<?> type = option.auxiliaryTypes()[0];
+        if (type == int.class || type == Integer.class) {
+            return "%s takes a number, not '%s'".formatted(option.longestName(), value);
+        }
+        if (!type.isEnum()) {
+            return otherwise;
+        }
+        String words =
+                Arrays.stream(type.getEnumConstants())
+                        .map(word -> word.toString().toLowerCase(Locale.ROOT))
+                        .collect(Collectors.joining(", "));
+        return "%s takes one of %s, not '%s'".formatted(option.longestName(), words, value);
+    }
+
     private static String firstLine(@Nullable String message) {
         return Arrays.stream(String.valueOf(message).split("\\R"))
                 .map(String::strip)
                 .filter(line -> !line.isEmpty())
                 .limit(1)
+                .map(line -> line.replaceFirst("^Error: ", ""))
                 .map(line -> line.endsWith(".") ? line.substring(0, line.length() - 1) : line)
                 .collect(Collectors.joining());
     }

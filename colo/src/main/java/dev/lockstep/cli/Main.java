@@ -103,7 +103,6 @@ public final class Main implements Callable<Integer> {
         commandLine
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 .setUsageHelpWidth(HELP_COLUMNS)
-                .setAbbreviatedOptionsAllowed(false)
                 .setExpandAtFiles(false)
                 .setParameterExceptionHandler(Failure::ofParsing)
                 .setExecutionExceptionHandler(Failure::ofRunning)
@@ -129,9 +128,12 @@ public final class Main implements Callable<Integer> {
     private static void configure(CommandLine commandLine) {
         CommandSpec spec = commandLine.getCommandSpec();
         switch (spec.userObject()) {
-            // As with QEMU's tools, the last of repeated options counts, in subcommands as well.
-            case NbdCommand _, ImgCommand _, IoCommand _ ->
-                    commandLine.setOverwrittenOptionsAllowed(true);
+            // As with QEMU's and libnbd's tools, the last of repeated options counts, in subcommands
+            // as well, and a long option may be cut short where it is clear which is meant.
+            case NbdCommand _, InfoCommand _, CopyCommand _, ImgCommand _, IoCommand _ -> {
+                commandLine.setOverwrittenOptionsAllowed(true);
+                commandLine.setAbbreviatedOptionsAllowed(true);
+            }
             default -> {}
         }
         spec.mixinStandardHelpOptions(true);

@@ -153,13 +153,10 @@ final class NbdImage {
         return contexts;
     }
 
-    /// Whether anything was said about the disk.
+    /// Whether anything was said about the disk that qemu-nbd refuses with `-L`.
     boolean isGiven() {
         return format != null
                 || imageOptions
-                || offset != null
-                || readOnly
-                || snapshot
                 || internalSnapshot != null
                 || !bitmaps.isEmpty()
                 || aio != null;

@@ -171,6 +171,7 @@ final class NbdListening {
     }
 
     private Address tcp(String anyHost) {
-        return new Address.Tcp(host == null ? anyHost : host, port == null ? PORT_DEFAULT : port);
+        boolean anywhere = host == null || host.isEmpty();
+        return new Address.Tcp(anywhere ? anyHost : host, port == null ? PORT_DEFAULT : port);
     }
 }

@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.Locale;
 import java.util.Map;
 
 /// Reads what people write for a disk.
@@ -75,7 +76,7 @@ public final class ImageText {
         }
         int colon = text.indexOf(':');
         String protocol = text.substring(0, colon);
-        return switch (protocol) {
+        return switch (protocol.toLowerCase(Locale.ROOT)) {
             case "file" -> file(text.substring(colon + 1));
             case "blkdebug" -> {
                 String[] parts = parts(text, "CONFIG");
@@ -88,7 +89,8 @@ public final class ImageText {
                         .with("raw", protocol(parts[1]))
                         .with("test", parse(parts[2]));
             }
-            case "nbd", "nbd+tcp", "nbd+unix", "nbds", "nbds+tcp", "nbds+unix" -> nbd(text);
+            case "nbd", "nbd+tcp", "nbd+unix", "nbds", "nbds+tcp", "nbds+unix", "nbd+vsock", "nbds+vsock" ->
+                    nbd(text);
             case "null-co", "null-aio" -> Options.EMPTY.with("driver", protocol);
             default ->
                     throw new IllegalArgumentException(

@@ -151,6 +151,8 @@ class NbdDropInIT {
                         List.of("--tls-authz", "none", image),
                         List.of("--tls-hostname", "none", image),
                         List.of("--object", "nonsense,id=x", image),
+                        List.of("--object", "secret,id=x,file=/none", image),
+                        List.of("--de", image),
                         List.of("-k", "/" + "x".repeat(110), "-f", "raw", image));
         for (List<String> options : wrong) {
             String[] theirs =
@@ -405,10 +407,10 @@ class NbdDropInIT {
     }
 
     @Test
-    void the_last_of_repeated_options_counts_and_short_ones_may_be_joined() {
+    void the_last_of_repeated_options_counts_short_ones_may_be_joined_and_long_ones_cut_short() {
         try (Lockstep server =
                 Lockstep.start(
-                        "nbd", "-rtfqcow2", "-fraw", "-e0", "-k", socket(), disk.toString())) {
+                        "nbd", "-tfqcow2", "-fraw", "-e0", "--read", "-p0", "-b", "", "" + disk)) {
             Peer.run("nbdinfo", "--is", "read-only", server.uri()).expectSuccess();
             Peer.run("nbdinfo", "--can", "multi-conn", server.uri()).expectSuccess();
         }

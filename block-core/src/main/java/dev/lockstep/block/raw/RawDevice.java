@@ -38,6 +38,12 @@ public final class RawDevice implements BlockDevice, Resizable {
 
     /// The part of a device from `offset` to its end.
     public static RawDevice from(Gate file, long offset) throws BlockException {
+        if (offset > file.size()) {
+            throw new BlockException(
+                    Kind.INVALID,
+                    "%s: the offset %d lies beyond the end of its %d bytes"
+                            .formatted(file.description(), offset, file.size()));
+        }
         return window(file, offset, file.size() - offset);
     }
 
