@@ -9,8 +9,8 @@ import java.io.OutputStream;
 import java.lang.ProcessBuilder.Redirect;
 import java.nio.charset.StandardCharsets;
 
-/// What a disk seems to hold: the words of the program `file`, as nbdinfo has them, or where that is
-/// missing the image formats that we know ourselves.
+/// What a disk seems to hold: the words of the program `file`, as nbdinfo has them, or where that
+/// is missing the image formats that we know ourselves.
 final class Content {
     /// How many bytes are looked at, as nbdinfo does.
     static final int PROBE_BYTES = 8192;

@@ -129,7 +129,13 @@ final class InfoCommand implements Callable<Integer> {
     /// More spellings of the same.
     @Option(
             names = {
-                "--can-not", "--cant", "--is-not", "--isnot", "--has-not", "--hasnot", "--have-not",
+                "--can-not",
+                "--cant",
+                "--is-not",
+                "--isnot",
+                "--has-not",
+                "--hasnot",
+                "--have-not",
                 "--havenot"
             },
             hidden = true,

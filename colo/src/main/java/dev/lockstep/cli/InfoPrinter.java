@@ -38,8 +38,7 @@ record InfoPrinter(boolean json, boolean places) {
                 : exportsText(headers, encrypted, exports);
     }
 
-    private String exportsText(
-            HeaderStyle headers, boolean encrypted, List<ExportFacts> exports) {
+    private String exportsText(HeaderStyle headers, boolean encrypted, List<ExportFacts> exports) {
         StringBuilder text = new StringBuilder();
         text.append(
                 "protocol: newstyle-fixed %s TLS, using %s packets\n"
@@ -78,8 +77,8 @@ record InfoPrinter(boolean json, boolean places) {
         }
     }
 
-    private String exportsJson(
-            HeaderStyle headers, boolean encrypted, List<ExportFacts> exports) throws IOException {
+    private String exportsJson(HeaderStyle headers, boolean encrypted, List<ExportFacts> exports)
+            throws IOException {
         return generated(
                 generator -> {
                     generator.writeStartObject();

@@ -128,7 +128,8 @@ public final class Main implements Callable<Integer> {
     private static void configure(CommandLine commandLine) {
         CommandSpec spec = commandLine.getCommandSpec();
         switch (spec.userObject()) {
-            // As with QEMU's and libnbd's tools, the last of repeated options counts, in subcommands
+            // As with QEMU's and libnbd's tools, the last of repeated options counts, in
+            // subcommands
             // as well, and a long option may be cut short where it is clear which is meant.
             case NbdCommand _, InfoCommand _, CopyCommand _, ImgCommand _, IoCommand _ -> {
                 commandLine.setOverwrittenOptionsAllowed(true);

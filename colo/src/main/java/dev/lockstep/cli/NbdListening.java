@@ -171,7 +171,7 @@ final class NbdListening {
     }
 
     private Address tcp(String anyHost) {
-        boolean anywhere = host == null || host.isEmpty();
-        return new Address.Tcp(anywhere ? anyHost : host, port == null ? PORT_DEFAULT : port);
+        String name = host == null || host.isEmpty() ? anyHost : host;
+        return new Address.Tcp(name, port == null ? PORT_DEFAULT : port);
     }
 }

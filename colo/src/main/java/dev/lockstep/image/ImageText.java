@@ -89,7 +89,14 @@ public final class ImageText {
                         .with("raw", protocol(parts[1]))
                         .with("test", parse(parts[2]));
             }
-            case "nbd", "nbd+tcp", "nbd+unix", "nbds", "nbds+tcp", "nbds+unix", "nbd+vsock", "nbds+vsock" ->
+            case "nbd",
+                    "nbd+tcp",
+                    "nbd+unix",
+                    "nbds",
+                    "nbds+tcp",
+                    "nbds+unix",
+                    "nbd+vsock",
+                    "nbds+vsock" ->
                     nbd(text);
             case "null-co", "null-aio" -> Options.EMPTY.with("driver", protocol);
             default ->

@@ -3,8 +3,6 @@ package dev.lockstep.image;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.open.OptionReader;
 
-import org.jspecify.annotations.Nullable;
-
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -18,9 +16,15 @@ import javax.crypto.spec.IvParameterSpec;
 import javax.crypto.spec.SecretKeySpec;
 
 /// What `--object secret,id=ID,...` defines: a password, given by `data` or `file`, in Base64 if
-/// `format` says so, and encrypted if `keyid` names the secret that is the key (AES-256 in CBC mode,
-/// with the initial vector `iv` in Base64).
-record Secret(byte[] bytes) {
+/// `format` says so, and encrypted if `keyid` names the secret that is the key (AES-256 in CBC
+/// mode, with the initial vector `iv` in Base64).
+final class Secret {
+    private final byte[] bytes;
+
+    private Secret(byte[] bytes) {
+        this.bytes = bytes;
+    }
+
     /// How the bytes are written.
     private enum Format {
         RAW,
@@ -44,7 +48,9 @@ record Secret(byte[] bytes) {
             throw options.invalid("keyid and iv belong together");
         }
         byte[] written =
-                data == null ? contents(String.valueOf(file), options) : data.getBytes(StandardCharsets.UTF_8);
+                data == null
+                        ? contents(String.valueOf(file), options)
+                        : data.getBytes(StandardCharsets.UTF_8);
         byte[] bytes =
                 format == Format.RAW
                         ? written
@@ -52,8 +58,7 @@ record Secret(byte[] bytes) {
         return new Secret(
                 key == null
                         ? bytes
-                        : decrypted(
-                                bytes, others.apply(key), String.valueOf(iv), options));
+                        : decrypted(bytes, others.apply(key), String.valueOf(iv), options));
     }
 
     /// The password as text.
@@ -89,10 +94,5 @@ record Secret(byte[] bytes) {
         } catch (GeneralSecurityException e) {
             throw options.invalid("it cannot be decrypted: " + e.getMessage());
         }
-    }
-
-    @Override
-    public String toString() {
-        return "a secret";
     }
 }

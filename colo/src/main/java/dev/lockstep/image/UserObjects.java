@@ -168,9 +168,7 @@ public final class UserObjects {
                 Path.of(options.text("dir")),
                 endpoint,
                 verify,
-                password == null
-                        ? null
-                        : secret(password).text().toCharArray());
+                password == null ? null : secret(password).text().toCharArray());
     }
 
     private static TlsCredentials psk(OptionReader options) throws BlockException {

@@ -1,12 +1,12 @@
 package dev.lockstep.image;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
-
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
 
 import dev.lockstep.nbd.tls.TlsAuthorization;
 import dev.lockstep.nbd.tls.TlsCredentials.Endpoint;
@@ -149,9 +149,7 @@ class UserObjectsTest {
         IllegalArgumentException error =
                 assertThrows(
                         IllegalArgumentException.class,
-                        () ->
-                                UserObjects.parse(
-                                        List.of("secret,id=a,data=x", "authz-list,id=a")));
+                        () -> UserObjects.parse(List.of("secret,id=a,data=x", "authz-list,id=a")));
         assertTrue(String.valueOf(error.getMessage()).contains("another object 'a'"));
     }
 

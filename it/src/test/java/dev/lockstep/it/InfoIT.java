@@ -187,7 +187,7 @@ class InfoIT {
                         "--isnt readonly",
                         "--is rotational",
                         "--is tls")) {
-            String[] words = asked.split(" ");
+            String[] words = asked.split(" ", -1);
             assertEquals(
                     Debian13.run("nbdinfo", words[0], words[1], uri).exit(),
                     Lockstep.run("info", words[0], words[1], uri).exit(),
@@ -218,9 +218,7 @@ class InfoIT {
 
     private static void compareText(String uri, String... options) {
         assertEquals(
-                nbdinfo(uri, options),
-                info(arguments(uri, options)),
-                String.join(" ", options));
+                nbdinfo(uri, options), info(arguments(uri, options)), String.join(" ", options));
     }
 
     private static String[] arguments(String uri, String... options) {

@@ -94,7 +94,8 @@ public final class InheritedSockets {
     static Address address(int fd, boolean unix) throws IOException {
         Socket socket = new Socket(fd);
         if (unix) {
-            return new Address.Unix(Path.of(socket.localDomainSocketAddress().path().replace('\0', '@')));
+            return new Address.Unix(
+                    Path.of(socket.localDomainSocketAddress().path().replace('\0', '@')));
         }
         InetSocketAddress local = socket.localAddress();
         if (local == null) {

@@ -113,7 +113,7 @@ final class Pem {
         if (!part.getHeaders().isEmpty()) {
             throw new IOException(
                     "the private key in %s is encrypted in a form of before PKCS#8: rewrite it"
-                            .formatted(file)
+                                    .formatted(file)
                             + " with openssl pkcs8 -topk8");
         }
         PrivateKeyInfo info =
@@ -154,7 +154,9 @@ final class Pem {
         }
         EncryptedPrivateKeyInfo info = new EncryptedPrivateKeyInfo(encrypted);
         AlgorithmParameters parameters = info.getAlgParameters();
-        boolean general = info.getAlgName().equals("PBES2") || info.getAlgName().startsWith("1.2.840.113549.1.5.13");
+        boolean general =
+                info.getAlgName().equals("PBES2")
+                        || info.getAlgName().startsWith("1.2.840.113549.1.5.13");
         String algorithm = general ? parameters.toString() : info.getAlgName();
         Cipher cipher = Cipher.getInstance(algorithm);
         SecretKey key =

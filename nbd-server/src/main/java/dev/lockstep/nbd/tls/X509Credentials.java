@@ -42,10 +42,7 @@ final class X509Credentials implements TlsCredentials {
     private final ReloadedFiles<SSLContext> context;
 
     X509Credentials(
-            @Nullable Path dir,
-            Endpoint endpoint,
-            boolean verifyPeer,
-            char @Nullable [] password) {
+            @Nullable Path dir, Endpoint endpoint, boolean verifyPeer, char @Nullable [] password) {
         this.dir = dir;
         this.endpoint = endpoint;
         this.verifyPeer = verifyPeer;

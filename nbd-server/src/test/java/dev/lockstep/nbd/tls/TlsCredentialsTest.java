@@ -318,8 +318,17 @@ class TlsCredentialsTest {
         for (String cipher : List.of("aes-256-cbc", "aes-128-cbc")) {
             Authority.run(
                     List.of(
-                            "openssl", "pkcs8", "-topk8", "-v2", cipher, "-passout", "pass:open",
-                            "-in", "" + plain, "-out", "" + key));
+                            "openssl",
+                            "pkcs8",
+                            "-topk8",
+                            "-v2",
+                            cipher,
+                            "-passout",
+                            "pass:open",
+                            "-in",
+                            "" + plain,
+                            "-out",
+                            "" + key));
             TlsCredentials.x509(dir, Endpoint.SERVER, true, "open".toCharArray()).check();
             assertComplains(
                     "its password is missing", TlsCredentials.x509(dir, Endpoint.SERVER, true));
