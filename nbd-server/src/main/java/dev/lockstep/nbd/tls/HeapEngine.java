@@ -12,31 +12,20 @@ import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLParameters;
 import javax.net.ssl.SSLSession;
 
-/// The JDK's engine with arrays between it and its callers' buffers. Ours are in direct memory,
-/// where the JDK's AES-GCM is slower than in arrays by more than copying to and fro costs. It takes
-/// and gives one record a call.
+/// The JDK's engine, given what was received in an array. It usually arrives in direct memory, where
+/// the JDK's AES-GCM is slower than in arrays by more than copying it costs. For the same reason who
+/// sends gives it an array to encrypt to.
 ///
 /// It does one handshake: the JDK would do as many as the peer begins in TLS 1.2, and each costs
 /// more than asking for it. A change of keys in TLS 1.3 is none.
 final class HeapEngine extends SSLEngine {
     private final SSLEngine engine;
     private final ByteBuffer encrypted;
-    private final ByteBuffer decrypted;
-
-    /// A writer and a reader come at the same time, so each direction has its own arrays.
-    private final ByteBuffer plain;
-
-    private final ByteBuffer wrapped;
-
     private volatile boolean established;
 
     HeapEngine(SSLEngine engine) {
         this.engine = engine;
-        SSLSession session = engine.getSession();
-        encrypted = ByteBuffer.allocate(session.getPacketBufferSize());
-        decrypted = ByteBuffer.allocate(session.getApplicationBufferSize());
-        plain = ByteBuffer.allocate(TlsRecord.PLAINTEXT_BYTES_MAX);
-        wrapped = ByteBuffer.allocate(session.getPacketBufferSize());
+        encrypted = ByteBuffer.allocate(engine.getSession().getPacketBufferSize());
     }
 
     @Override
@@ -49,46 +38,22 @@ final class HeapEngine extends SSLEngine {
         if (record > src.remaining() && !engine.isInboundDone()) {
             return new SSLEngineResult(Status.BUFFER_UNDERFLOW, engine.getHandshakeStatus(), 0, 0);
         }
-        if (TlsRecord.remaining(dsts, offset, length)
-                < Math.min(record, TlsRecord.PLAINTEXT_BYTES_MAX)) {
-            return new SSLEngineResult(Status.BUFFER_OVERFLOW, engine.getHandshakeStatus(), 0, 0);
-        }
         if (established && TlsRecord.isHandshake(src)) {
             throw new SSLException("a second handshake is refused");
         }
         int count = Math.min(record, src.remaining());
         encrypted.clear().put(0, src, src.position(), count).limit(count);
-        SSLEngineResult result = engine.unwrap(encrypted, decrypted.clear());
+        SSLEngineResult result = engine.unwrap(encrypted, dsts, offset, length);
         noteEnd(result);
-        src.position(src.position() + encrypted.position());
-        decrypted.flip();
-        for (int i = offset; decrypted.hasRemaining(); i++) {
-            TlsRecord.move(decrypted, dsts[i]);
-        }
+        src.position(src.position() + result.bytesConsumed());
         return result;
     }
 
     @Override
     public SSLEngineResult wrap(ByteBuffer[] srcs, int offset, int length, ByteBuffer dst)
             throws SSLException {
-        if (dst.remaining() < wrapped.capacity()) {
-            return new SSLEngineResult(Status.BUFFER_OVERFLOW, engine.getHandshakeStatus(), 0, 0);
-        }
-        plain.clear();
-        for (int i = offset; i < offset + length && plain.hasRemaining(); i++) {
-            TlsRecord.move(srcs[i].duplicate(), plain);
-        }
-        plain.flip();
-        SSLEngineResult result = engine.wrap(plain, wrapped.clear());
+        SSLEngineResult result = engine.wrap(srcs, offset, length, dst);
         noteEnd(result);
-        int left = result.bytesConsumed();
-        for (int i = offset; left > 0; i++) {
-            int count = Math.min(left, srcs[i].remaining());
-            srcs[i].position(srcs[i].position() + count);
-            left -= count;
-        }
-        wrapped.flip();
-        TlsRecord.move(wrapped, dst);
         return result;
     }
 

@@ -49,11 +49,4 @@ final class TlsRecord {
         }
         return remaining;
     }
-
-    /// Moves as much as one has and the other takes.
-    static void move(ByteBuffer from, ByteBuffer to) {
-        int count = Math.min(from.remaining(), to.remaining());
-        to.put(to.position(), from, from.position(), count).position(to.position() + count);
-        from.position(from.position() + count);
-    }
 }
