@@ -13,6 +13,13 @@ public final class Zeroes {
         return firstOther(buffer) < 0;
     }
 
+    /// Whether `length` bytes from the index `start` on are all zero. Most data shows in the first
+    /// few, for which no view of the buffer is made.
+    public static boolean fill(ByteBuffer buffer, int start, int length) {
+        boolean shows = length >= Long.BYTES && buffer.getLong(start) != 0;
+        return !shows && fill(buffer.slice(start, length));
+    }
+
     /// How many zeroes come before the first other byte, counted from the position, or -1 if there
     /// is nothing else.
     public static int firstOther(ByteBuffer buffer) {

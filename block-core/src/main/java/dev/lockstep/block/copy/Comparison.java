@@ -33,7 +33,7 @@ public final class Comparison {
     ///
     /// @return the position of the first byte that differs, or nothing if none does
     public OptionalLong run() throws BlockException {
-        new Workers().run(options.workers(), 2 * options.requestBytes(), this::step);
+        new Workers().run(options.workers(), Thread.ofVirtual(), this::worker);
         long first = firstDifference.get();
         return first == Long.MAX_VALUE ? OptionalLong.empty() : OptionalLong.of(first);
     }
@@ -41,6 +41,11 @@ public final class Comparison {
     /// How many bytes are dealt with.
     public long doneBytes() {
         return done.sum();
+    }
+
+    private Workers.Work worker() {
+        ByteBuffer buffer = Workers.buffer(2 * options.requestBytes());
+        return () -> step(buffer);
     }
 
     /// Pieces come in order, so that nothing after a difference is of interest.

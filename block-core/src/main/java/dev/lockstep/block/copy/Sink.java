@@ -2,6 +2,7 @@ package dev.lockstep.block.copy;
 
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.CompressedTarget.Compressed;
+import dev.lockstep.block.Pending;
 import dev.lockstep.block.WriteFlag;
 import dev.lockstep.block.graph.Gate;
 
@@ -25,6 +26,11 @@ public interface Sink {
         return false;
     }
 
+    /// Whether a write goes on by itself once it was begun, see [Put#write].
+    default boolean beginsRequests() {
+        return false;
+    }
+
     /// Begins what [#write] does as a whole. What takes long and can be done in any order is done
     /// here. The bytes stay as they are until the end.
     default Put begin(long offset, ByteBuffer bytes) throws IOException {
@@ -33,8 +39,9 @@ public interface Sink {
             public void place() {}
 
             @Override
-            public void write() throws IOException {
+            public Pending write() throws IOException {
                 Sink.this.write(offset, bytes);
+                return Pending.DONE;
             }
         };
     }
@@ -44,8 +51,8 @@ public interface Sink {
         /// Decides where it lies.
         void place() throws IOException;
 
-        /// Writes it.
-        void write() throws IOException;
+        /// Writes it, or begins to: the bytes are the sink's until the end was awaited.
+        Pending write() throws IOException;
 
         /// Gives its memory back.
         @Override
@@ -84,6 +91,11 @@ public interface Sink {
             return !options.anyOrder() && target.placesOnWrite();
         }
 
+        @Override
+        public boolean beginsRequests() {
+            return target.beginsRequests();
+        }
+
         /// Where the place cannot be had beforehand, writing in turn decides it.
         @Override
         public Put begin(long offset, ByteBuffer bytes) {
@@ -91,13 +103,17 @@ public interface Sink {
                 @Override
                 public void place() throws IOException {
                     if (isOrdered() && !target.place(offset, bytes.remaining())) {
-                        write();
+                        PlainSink.this.write(offset, bytes);
                     }
                 }
 
                 @Override
-                public void write() throws IOException {
+                public Pending write() throws IOException {
+                    if (beginsRequests()) {
+                        return target.startWrite(offset, bytes, WriteFlag.NONE);
+                    }
                     PlainSink.this.write(offset, bytes);
+                    return Pending.DONE;
                 }
             };
         }
@@ -132,7 +148,9 @@ public interface Sink {
                 }
 
                 @Override
-                public void write() {}
+                public Pending write() {
+                    return Pending.DONE;
+                }
 
                 @Override
                 public void close() {

@@ -50,10 +50,10 @@ record SparseSink(Sink sink, int blockBytes) {
         int start = bytes.position();
         int rest = bytes.remaining();
         int length = blockBytes == 0 ? rest : blockLength(offset, rest);
-        boolean zero = blockBytes > 0 && Zeroes.fill(bytes.slice(start, length));
+        boolean zero = blockBytes > 0 && Zeroes.fill(bytes, start, length);
         while (length < rest) {
             int block = blockLength(offset + length, rest - length);
-            if (Zeroes.fill(bytes.slice(start + length, block)) != zero) {
+            if (Zeroes.fill(bytes, start + length, block) != zero) {
                 break;
             }
             length += block;

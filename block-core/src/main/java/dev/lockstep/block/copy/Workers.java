@@ -10,15 +10,19 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Supplier;
 
-/// Virtual threads that do one thing together until it is done or one of them fails.
+/// Threads that do one thing together until it is done or one of them fails.
 final class Workers {
-    /// What each of them does, with a buffer of its own.
+    /// What each of them does.
     interface Work {
         /// Does the next part of it.
         ///
         /// @return false if there is none
-        boolean step(ByteBuffer buffer) throws IOException;
+        boolean step() throws IOException;
+
+        /// Waits for what it has under way, when nothing more is to be begun.
+        default void end() {}
     }
 
     /// Direct buffers begin with a page, which is what any `O_DIRECT` asks for.
@@ -30,10 +34,10 @@ final class Workers {
     ///
     /// @throws BlockException what the first of them that failed has thrown, or what [#stop] was
     ///     given
-    void run(int count, int bufferBytes, Work work) throws BlockException {
+    void run(int count, Thread.Builder builder, Supplier<Work> work) throws BlockException {
         List<Thread> threads = new ArrayList<>();
         for (int i = 0; i < count; i++) {
-            threads.add(Thread.ofVirtual().name("copy-" + i).start(() -> loop(bufferBytes, work)));
+            threads.add(builder.name("copy-" + i).start(() -> loop(work)));
         }
         boolean interrupted = false;
         for (Thread thread : threads) {
@@ -53,14 +57,22 @@ final class Workers {
         failure.compareAndSet(null, cause);
     }
 
-    private void loop(int bufferBytes, Work work) {
+    /// A buffer for a worker.
+    static ByteBuffer buffer(int bytes) {
+        return ByteBuffer.allocateDirect(bytes + PAGE_BYTES)
+                .alignedSlice(PAGE_BYTES)
+                .slice(0, bytes);
+    }
+
+    private void loop(Supplier<Work> work) {
         try {
-            ByteBuffer buffer =
-                    ByteBuffer.allocateDirect(bufferBytes + PAGE_BYTES)
-                            .alignedSlice(PAGE_BYTES)
-                            .slice(0, bufferBytes);
-            while (failure.get() == null && work.step(buffer)) {
-                // Everything is in the condition.
+            Work mine = work.get();
+            try {
+                while (failure.get() == null && mine.step()) {
+                    // Everything is in the condition.
+                }
+            } finally {
+                mine.end();
             }
         } catch (BlockException e) {
             stop(e);

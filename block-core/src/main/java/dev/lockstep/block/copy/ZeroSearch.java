@@ -30,7 +30,7 @@ public final class ZeroSearch {
     ///
     /// @return the position of the first other byte, or nothing if all are zeroes
     public OptionalLong run() throws BlockException {
-        new Workers().run(options.workers(), options.requestBytes(), this::step);
+        new Workers().run(options.workers(), Thread.ofVirtual(), this::worker);
         long found = first.get();
         return found == Long.MAX_VALUE ? OptionalLong.empty() : OptionalLong.of(found);
     }
@@ -38,6 +38,11 @@ public final class ZeroSearch {
     /// How many bytes are dealt with.
     public long doneBytes() {
         return done.sum();
+    }
+
+    private Workers.Work worker() {
+        ByteBuffer buffer = Workers.buffer(options.requestBytes());
+        return () -> step(buffer);
     }
 
     private boolean step(ByteBuffer buffer) throws BlockException {

@@ -2,10 +2,12 @@
 /// empty.
 ///
 /// A [dev.lockstep.block.copy.Walk] asks the source what it is made of and hands the pieces out in
-/// order: stretches that read as zeroes, however long, and data in requests. Workers on virtual
-/// threads take them, each with one buffer that it reuses, so the memory of a copy is the number of
-/// workers times the length of a request, whatever the size of the disk. What is data may still be
-/// zeroes; blocks of them are zeroed on the target instead of written.
+/// order: stretches that read as zeroes, however long, and data in requests. Workers take them,
+/// with buffers that they reuse, so the memory of a copy is the number of requests in flight times
+/// their length, whatever the size of the disk. Where an end can have several requests under way by
+/// itself, as a remote one can, a few workers read ahead and write behind; otherwise there is a
+/// virtual thread for each request (`Lanes`). What is data may still be zeroes; blocks of them are
+/// zeroed on the target instead of written.
 ///
 /// [dev.lockstep.block.copy.DeviceCopy] copies between two gates, and
 /// [dev.lockstep.block.copy.Comparison] reads two and tells where they first differ.

@@ -92,6 +92,17 @@ record Child(BlockDevice device, BlockDevice aligned, long size, Capabilities ca
         return !(device instanceof Placing placing) || placing.place(offset, length);
     }
 
+    boolean begins() {
+        return aligned instanceof Startable;
+    }
+
+    /// Where the device cannot begin the read, awaiting it does the whole of it.
+    Pending startRead(long offset, ByteBuffer target) {
+        return aligned instanceof Startable startable
+                ? startable.startRead(offset, target)
+                : () -> read(offset, target.duplicate());
+    }
+
     /// Where the device cannot begin the write as it is, awaiting it does the whole of it.
     Pending startWrite(long offset, ByteBuffer source, Set<WriteFlag> flags) {
         return honours(flags) && aligned instanceof Startable startable

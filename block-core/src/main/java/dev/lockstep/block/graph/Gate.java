@@ -227,6 +227,20 @@ public final class Gate implements BlockDevice, Resizable, CompressedTarget, Pla
         }
     }
 
+    /// Whether what is begun here goes on by itself; otherwise whoever awaits it does it.
+    public boolean beginsRequests() {
+        return target.begins();
+    }
+
+    /// Begins a read, as [#startWrite] begins a write; the target's position does not move.
+    public Pending startRead(long offset, ByteBuffer buffer) throws BlockException {
+        checkRange("read", offset, buffer.remaining());
+        if (!buffer.hasRemaining()) {
+            return Pending.DONE;
+        }
+        return new EnteredRequest(this, begin().startRead(offset, buffer));
+    }
+
     /// Begins a write, so that the caller can do something else before it awaits the end. Where the
     /// device cannot begin one ([Startable]), awaiting it does the whole of it.
     ///
@@ -235,32 +249,23 @@ public final class Gate implements BlockDevice, Resizable, CompressedTarget, Pla
             throws BlockException {
         checkWrite("write", offset, source.remaining());
         if (!source.hasRemaining()) {
-            return () -> {};
+            return Pending.DONE;
         }
-        Child child = enter();
-        assert RequestScope.left();
-        return new EnteredRequest(this, child.startWrite(offset, source, flags));
+        return new EnteredRequest(this, begin().startWrite(offset, source, flags));
     }
 
     /// Begins a zero, as [#startWrite] begins a write.
-    ///
-    /// @throws BlockException if it was not begun, so that there is nothing to await
     public Pending startZero(long offset, long length, Set<WriteFlag> flags) throws BlockException {
         checkWrite("zero", offset, length);
         if (length == 0) {
-            return () -> {};
+            return Pending.DONE;
         }
-        Child child = enter();
-        return new EnteredRequest(this, child.startZero(offset, length, flags));
+        return new EnteredRequest(this, begin().startZero(offset, length, flags));
     }
 
     /// Begins a flush, as [#startWrite] begins a write.
-    ///
-    /// @throws BlockException if it was not begun, so that there is nothing to await
     public Pending startFlush() throws BlockException {
-        Child child = enter();
-        assert RequestScope.left();
-        return new EnteredRequest(this, child.startFlush());
+        return new EnteredRequest(this, begin().startFlush());
     }
 
     /// Requests in flight are not disturbed, since nothing that they can reach changes.
@@ -432,6 +437,13 @@ public final class Gate implements BlockDevice, Resizable, CompressedTarget, Pla
         }
         assert RequestScope.entered();
         return target;
+    }
+
+    /// Enters for a request that this thread is not inside of while it is under way.
+    private Child begin() throws BlockException {
+        Child child = enter();
+        assert RequestScope.left();
+        return child;
     }
 
     private @Nullable Child tryEnter() {

@@ -16,6 +16,9 @@ public interface Startable extends BlockDevice {
     /// The longest zero that is begun at once: NBD's length field ends below 4 GiB.
     long ZERO_BYTES_MAX = 1 << 30;
 
+    /// Begins what [BlockDevice#read] does as a whole; the target's position does not move.
+    Pending startRead(long offset, ByteBuffer target);
+
     /// Begins what [BlockDevice#write] does as a whole.
     Pending startWrite(long offset, ByteBuffer source, Set<WriteFlag> flags);
 

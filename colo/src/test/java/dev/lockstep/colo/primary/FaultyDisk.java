@@ -130,6 +130,11 @@ final class FaultyDisk implements Startable, Abortable {
     }
 
     @Override
+    public Pending startRead(long offset, ByteBuffer target) {
+        return start(() -> read(offset, target.duplicate()));
+    }
+
+    @Override
     public Pending startWrite(long offset, ByteBuffer source, Set<WriteFlag> flags) {
         return start(() -> write(offset, source, flags));
     }

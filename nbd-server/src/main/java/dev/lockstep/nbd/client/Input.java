@@ -13,7 +13,15 @@ final class Input {
     /// From here on, a payload is read into its direct buffer without passing through ours.
     private static final int STRAIGHT_BYTES_MIN = 32 << 10;
 
+    /// What is received with a header when payloads are long: what follows it in the same call
+    /// would have to be copied to its place.
+    private static final int HEADERS_BYTES = 4 << 10;
+
     private final ReadableByteChannel channel;
+
+    /// Whether the last payload was long enough to be read straight. The next is taken to be like
+    /// it.
+    private boolean straight;
 
     /// Always ready to be read from: what lies between position and limit has not been consumed.
     private final ByteBuffer buffer = ByteBuffer.allocateDirect(BUFFER_BYTES).limit(0);
@@ -40,13 +48,14 @@ final class Input {
 
     /// Fills the target's remaining bytes.
     void readInto(ByteBuffer target) throws IOException {
+        straight = target.isDirect() && target.remaining() >= STRAIGHT_BYTES_MIN;
         while (target.hasRemaining()) {
             if (buffer.hasRemaining()) {
                 int count = Math.min(buffer.remaining(), target.remaining());
                 target.put(target.position(), buffer, buffer.position(), count);
                 target.position(target.position() + count);
                 buffer.position(buffer.position() + count);
-            } else if (target.isDirect() && target.remaining() >= STRAIGHT_BYTES_MIN) {
+            } else if (straight) {
                 read(target);
             } else {
                 fill();
@@ -66,6 +75,9 @@ final class Input {
 
     private void fill() throws IOException {
         buffer.compact();
+        if (straight) {
+            buffer.limit(Math.max(HEADERS_BYTES, buffer.position() + 1));
+        }
         try {
             read(buffer);
         } finally {

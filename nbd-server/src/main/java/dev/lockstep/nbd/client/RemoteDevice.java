@@ -201,6 +201,7 @@ public final class RemoteDevice implements Startable, Abortable {
     }
 
     /// Sends a [#read]; the target's position does not move.
+    @Override
     public Pending startRead(long offset, ByteBuffer target) {
         return startTransfer(NbdProtocol.CMD_READ, 0, offset, target);
     }
