@@ -148,7 +148,8 @@ sealed interface CopyPlace {
     }
 
     private static Opened connect(NbdUri uri, int connections) throws BlockException {
-        RemoteOptions options = RemoteOptions.of(uri).withConnections(connections);
+        RemoteOptions options =
+                RemoteOptions.of(uri).withConnections(connections).withWaitersRead();
         RemoteDevice device =
                 RemoteDevice.open(
                         options.withDeadlines(options.connectDeadline(), REQUEST_DEADLINE));

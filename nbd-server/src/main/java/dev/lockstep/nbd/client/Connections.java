@@ -36,6 +36,7 @@ final class Connections {
     private final Consumer<BlockException> onFailure;
     private final AtomicReference<@Nullable BlockException> failure = new AtomicReference<>();
     private final AtomicInteger turn = new AtomicInteger();
+    private final ThreadLocal<Integer> home = ThreadLocal.withInitial(turn::getAndIncrement);
 
     /// Filled in order while opening, and full from then on up to [#count].
     private final AtomicReferenceArray<@Nullable NbdConnection> places;
@@ -154,12 +155,18 @@ final class Connections {
 
     /// The next connection in turn that works, or one that does not if none does.
     NbdConnection pick() {
-        int first = count == 1 ? 0 : Math.floorMod(turn.getAndIncrement(), count);
+        int first = count == 1 ? 0 : Math.floorMod(nextTurn(), count);
         NbdConnection connection = at(first);
         for (int i = 1; i < count && connection.isLost(); i++) {
             connection = at((first + i) % count);
         }
         return connection;
+    }
+
+    /// Where those who wait read for themselves, each thread has a connection that it stays with,
+    /// so that as few as possible meet on one.
+    private int nextTurn() {
+        return options.waitersRead() ? home.get() : turn.getAndIncrement();
     }
 
     /// Waits for a connection that works: no longer than [Patience#reconnectDelay] after the last

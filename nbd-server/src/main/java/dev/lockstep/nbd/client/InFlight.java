@@ -6,6 +6,7 @@ import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 
 /// The requests of one connection that have no reply yet, found by cookie.
 ///
@@ -66,6 +67,17 @@ final class InFlight {
 
     int count() {
         return slots.length() - free.availablePermits();
+    }
+
+    /// Whether a test is true of one of them; the others are not tested then.
+    boolean any(Predicate<Request> test) {
+        for (int slot = 0; slot < slots.length(); slot++) {
+            Request request = slots.get(slot);
+            if (request != null && test.test(request)) {
+                return true;
+            }
+        }
+        return false;
     }
 
     void forEach(Consumer<Request> action) {

@@ -30,7 +30,7 @@ public final class NbdConnection implements AutoCloseable {
     private final RemoteExport export;
     private final InFlight inFlight;
     private final Outgoing outgoing;
-    private final Thread reader;
+    private final Replies replies;
     private final AtomicReference<@Nullable BlockException> failure = new AtomicReference<>();
     private volatile int tick;
 
@@ -48,11 +48,7 @@ public final class NbdConnection implements AutoCloseable {
         this.inFlight = new InFlight(options.maxInFlight());
         this.outgoing = new Outgoing(this, link, export.headers());
         Incoming incoming = new Incoming(inFlight, dialogue.input(), export);
-        this.reader =
-                Thread.ofPlatform()
-                        .daemon()
-                        .name("nbd-client " + description())
-                        .unstarted(() -> readUntilTheEnd(incoming));
+        this.replies = new Replies(this, incoming, inFlight, options.waitersRead());
     }
 
     /// Connects and negotiates; `options.connections()` and `requestDeadline()` are not used.
@@ -81,14 +77,14 @@ public final class NbdConnection implements AutoCloseable {
                             RemoteExport export = Handshake.enter(dialogue, options);
                             return new NbdConnection(options, strict, dialogue, export, onLoss);
                         });
-        connection.reader.start();
+        connection.replies.start();
         return connection;
     }
 
     /// A connection whose handshake is done.
     static NbdConnection over(RemoteOptions options, Dialogue dialogue, RemoteExport export) {
         NbdConnection connection = new NbdConnection(options, true, dialogue, export, _ -> {});
-        connection.reader.start();
+        connection.replies.start();
         return connection;
     }
 
@@ -240,14 +236,8 @@ public final class NbdConnection implements AutoCloseable {
         inFlight.remove(request);
     }
 
-    private void readUntilTheEnd(Incoming incoming) {
-        try {
-            while (true) {
-                incoming.readReply();
-            }
-        } catch (IOException | RuntimeException e) {
-            lose(e);
-        }
+    Replies replies() {
+        return replies;
     }
 
     /// Called by whoever notices that the connection has ended.
@@ -278,6 +268,7 @@ public final class NbdConnection implements AutoCloseable {
         }
         closeQuietly(link);
         inFlight.forEach(request -> failAsLost(request, cause));
+        replies.end();
         return true;
     }
 

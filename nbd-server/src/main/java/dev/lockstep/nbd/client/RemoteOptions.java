@@ -19,6 +19,9 @@ import java.util.List;
 /// @param headers the newest style of headers to ask for
 /// @param contexts the names of the metadata contexts to ask for besides `base:allocation`
 /// @param patience how long to wait for what
+/// @param waitersRead whether a platform thread that awaits a reply reads it from the socket
+/// itself,
+///     which spares waking it. Nobody interrupts such a thread: that would close the socket
 /// @param tls how TLS is spoken, or null where it is not
 public record RemoteOptions(
         NbdUri uri,
@@ -27,6 +30,7 @@ public record RemoteOptions(
         HeaderStyle headers,
         List<String> contexts,
         Patience patience,
+        boolean waitersRead,
         @Nullable ClientTls tls) {
 
     /// More than 16 help no server that we know.
@@ -57,37 +61,50 @@ public record RemoteOptions(
                 HeaderStyle.EXTENDED,
                 List.of(),
                 Patience.DEFAULT,
+                false,
                 uri.tls() == null ? null : ClientTls.of(uri.tls()));
     }
 
     /// The same with another number of connections.
     public RemoteOptions withConnections(int count) {
-        return new RemoteOptions(uri, count, maxInFlight, headers, contexts, patience, tls);
+        return new RemoteOptions(
+                uri, count, maxInFlight, headers, contexts, patience, waitersRead, tls);
     }
 
     /// The same with another number of requests in flight.
     public RemoteOptions withMaxInFlight(int count) {
-        return new RemoteOptions(uri, connections, count, headers, contexts, patience, tls);
+        return new RemoteOptions(
+                uri, connections, count, headers, contexts, patience, waitersRead, tls);
     }
 
     /// The same with headers no newer than `newest`.
     public RemoteOptions withHeaders(HeaderStyle newest) {
-        return new RemoteOptions(uri, connections, maxInFlight, newest, contexts, patience, tls);
+        return new RemoteOptions(
+                uri, connections, maxInFlight, newest, contexts, patience, waitersRead, tls);
     }
 
     /// The same with other metadata contexts.
     public RemoteOptions withContexts(List<String> names) {
-        return new RemoteOptions(uri, connections, maxInFlight, headers, names, patience, tls);
+        return new RemoteOptions(
+                uri, connections, maxInFlight, headers, names, patience, waitersRead, tls);
     }
 
     /// The same with other waiting times.
     public RemoteOptions withPatience(Patience times) {
-        return new RemoteOptions(uri, connections, maxInFlight, headers, contexts, times, tls);
+        return new RemoteOptions(
+                uri, connections, maxInFlight, headers, contexts, times, waitersRead, tls);
     }
 
     /// The same with TLS, or with null without, whatever the URI says of it.
     public RemoteOptions withTls(@Nullable ClientTls how) {
-        return new RemoteOptions(uri, connections, maxInFlight, headers, contexts, patience, how);
+        return new RemoteOptions(
+                uri, connections, maxInFlight, headers, contexts, patience, waitersRead, how);
+    }
+
+    /// The same for an owner whose platform threads nobody interrupts, see [#waitersRead].
+    public RemoteOptions withWaitersRead() {
+        return new RemoteOptions(
+                uri, connections, maxInFlight, headers, contexts, patience, true, tls);
     }
 
     /// The same with other deadlines.

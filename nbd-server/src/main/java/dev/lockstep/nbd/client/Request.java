@@ -199,6 +199,31 @@ final class Request implements Pending {
         return id == null ? List.of() : statuses.getOrDefault(id, List.of());
     }
 
+    boolean isSettled() {
+        return (state.get() & SETTLED) != 0;
+    }
+
+    /// Whether somebody waits for its reply.
+    boolean isAwaited() {
+        return waiter != null && !isSettled();
+    }
+
+    /// Whether who awaits it can read its reply: virtual threads are cheap to wake, and wait for a
+    /// socket by a detour.
+    boolean isReadByWaiter() {
+        Thread thread = waiter;
+        return thread != null && !thread.isVirtual() && expectsReply() && !isSettled();
+    }
+
+    /// Wakes who awaits it if that can read.
+    boolean wakeToRead() {
+        boolean reads = isReadByWaiter();
+        if (reads) {
+            LockSupport.unpark(waiter);
+        }
+        return reads;
+    }
+
     private boolean isDone() {
         return (state.get() & DONE) != 0;
     }
@@ -223,8 +248,10 @@ final class Request implements Pending {
         waiter = Thread.currentThread();
         boolean interrupted = false;
         while (!isDone()) {
-            LockSupport.park(this);
-            interrupted |= Thread.interrupted();
+            if (!connection.replies().readFor(this)) {
+                LockSupport.park(this);
+                interrupted |= Thread.interrupted();
+            }
         }
         if (interrupted) {
             Thread.currentThread().interrupt();
