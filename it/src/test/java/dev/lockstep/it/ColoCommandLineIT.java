@@ -12,6 +12,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 
 import java.net.InetAddress;
 import java.net.ServerSocket;
@@ -24,6 +26,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /// What the commands of a pair promise their operator: options, refusals, statuses, signals.
+@Execution(ExecutionMode.CONCURRENT)
 class ColoCommandLineIT {
     private static final long SIZE = 1 << 20;
     private static final Duration SOON = Duration.ofSeconds(20);
@@ -136,7 +139,7 @@ class ColoCommandLineIT {
                                 secondaryMonitor,
                                 "--monitor",
                                 "127.0.0.1:0"))) {
-            awaitState(taken("--monitor", primary), "running");
+            Pair.awaitState(taken("--monitor", primary), "running");
             await().atMost(SOON).until(() -> primary.errors().contains("100 %"));
             assertEquals(0, primary.terminate(), primary::errors);
         }
@@ -153,7 +156,7 @@ class ColoCommandLineIT {
     void a_running_pair_refuses_what_would_break_it() {
         pair.startSecondary();
         Lockstep primary = pair.startPrimary("--sync", "full", "--checkpoint-every", "0.2");
-        awaitState(pair.primaryMonitor(), "running");
+        Pair.awaitState(pair.primaryMonitor(), "running");
         long epoch = pair.primaryStatus().get("epoch").asLong();
         await().atMost(SOON).until(() -> pair.primaryStatus().get("epoch").asLong() > epoch + 2);
         assertRefused(
@@ -185,7 +188,7 @@ class ColoCommandLineIT {
                 status.get("generation").asText(),
                 pair.secondaryStatus().get("generation").asText());
         assertEquals(0, primary.terminate(), primary::errors);
-        awaitState(pair.secondaryMonitor(), "waiting");
+        Pair.awaitState(pair.secondaryMonitor(), "waiting");
         assertTrue(pair.secondaryStatus().get("inSync").asBoolean());
     }
 
@@ -223,7 +226,7 @@ class ColoCommandLineIT {
         Lockstep primary = pair.startPrimary("--sync", "none", "--on-peer-loss", "stop");
         Guest.run(primary.uri(), "write -P 1 0 4k");
         secondary.kill9();
-        awaitState(pair.primaryMonitor(), "degraded");
+        Pair.awaitState(pair.primaryMonitor(), "degraded");
         Process held =
                 Peer.start(
                         folder.resolve("held.log"),
@@ -247,8 +250,8 @@ class ColoCommandLineIT {
                     pair.primaryMonitor());
             assertTrue(held.waitFor(20, TimeUnit.SECONDS));
             assertEquals(0, held.exitValue());
-            awaitState(pair.primaryMonitor(), "running");
-            pair.checkpoint();
+            Pair.awaitState(pair.primaryMonitor(), "running");
+            Lockstep.succeed("colo", "checkpoint", "--monitor", pair.primaryMonitor());
             assertEquals(-1, Files.mismatch(pair.primaryDisk, next.secondaryDisk));
             Guest.run(primary.uri(), "read -P 2 0 4k");
         } finally {
@@ -271,7 +274,7 @@ class ColoCommandLineIT {
             assertNotNull(monitor.execute("query-named-block-nodes", "{}").get(0));
         }
         primary.kill9();
-        awaitState(pair.secondaryMonitor(), "degraded");
+        Pair.awaitState(pair.secondaryMonitor(), "degraded");
         try (Monitor monitor = new Monitor(pair.secondaryMonitor())) {
             Guest.run(secondary.uri(), "write -P 3 0 4k");
             long epoch = monitor.execute("colo-status", "{}").get("epoch").asLong();
@@ -281,7 +284,7 @@ class ColoCommandLineIT {
             monitor.execute("x-colo-lost-heartbeat", "{}");
             assertTrue(monitor.sawEvent("COLO_EXIT"));
         }
-        awaitState(pair.secondaryMonitor(), "degraded");
+        Pair.awaitState(pair.secondaryMonitor(), "degraded");
         assertEquals("primary", pair.secondaryStatus().get("role").asText());
         assertTrue(pair.failover("--force").expectOneSentence().contains("primary already"));
         assertEquals(0, secondary.terminate(), secondary::errors);
@@ -300,7 +303,7 @@ class ColoCommandLineIT {
             monitor.execute("x-colo-lost-heartbeat", "{}");
         }
         Guest.run(primary.uri(), "write -P 1 0 4k", "flush");
-        awaitState(pair.secondaryMonitor(), "stale");
+        Pair.awaitState(pair.secondaryMonitor(), "stale");
         assertRefused(
                 "cannot connect",
                 "colo",
@@ -316,18 +319,6 @@ class ColoCommandLineIT {
         assertTrue(pair.failover().expectOneSentence().contains("went on without it"));
         assertEquals(0, primary.terminate(), primary::errors);
         assertRefused("its peer", pair.secondaryCommand("--disk", pair.primaryDisk.toString()));
-    }
-
-    private static void awaitState(String address, String state) {
-        try (Monitor monitor = new Monitor(address)) {
-            await().atMost(SOON)
-                    .until(
-                            () ->
-                                    monitor.execute("colo-status", "{}")
-                                            .get("state")
-                                            .asText()
-                                            .equals(state));
-        }
     }
 
     private static void assertRefused(String reason, String... command) {

@@ -139,16 +139,25 @@ final class Pair implements AutoCloseable {
     }
 
     JsonNode primaryStatus() {
-        return Lockstep.status(primaryMonitor());
+        return status(primaryMonitor());
     }
 
     JsonNode secondaryStatus() {
-        return Lockstep.status(secondaryMonitor());
+        return status(secondaryMonitor());
+    }
+
+    /// Asks a side for its status.
+    static JsonNode status(String monitor) {
+        try (Monitor asked = new Monitor(monitor)) {
+            return asked.execute("colo-status", "{}");
+        }
     }
 
     /// Asks the primary for a checkpoint, which has to succeed.
     void checkpoint() {
-        Lockstep.succeed("colo", "checkpoint", "--monitor", primaryMonitor());
+        try (Monitor monitor = new Monitor(primaryMonitor())) {
+            monitor.execute("colo-checkpoint-now", "{}");
+        }
     }
 
     Peer.Result failover(String... more) {
@@ -182,10 +191,8 @@ final class Pair implements AutoCloseable {
                 .pollInterval(Duration.ofMillis(20))
                 .untilAsserted(
                         () -> {
-                            try (Monitor asked = new Monitor(monitor)) {
-                                JsonNode status = asked.execute("colo-status", "{}");
-                                assertEquals(state, status.get("state").asText(), status::toString);
-                            }
+                            JsonNode status = status(monitor);
+                            assertEquals(state, status.get("state").asText(), status::toString);
                         });
     }
 

@@ -11,6 +11,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -22,6 +24,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 
 /// Processes killed, stopped and cut off at the worst moments, and what each side says and holds
 /// afterwards.
+@Execution(ExecutionMode.CONCURRENT)
 class PairBreakIT {
     private static final long SIZE = 8 << 20;
     private static final Duration SOON = Duration.ofSeconds(30);
@@ -145,7 +148,7 @@ class PairBreakIT {
         Lockstep primary = pair.startPrimary("--sync", "none");
         Guest.run(primary.uri(), "write -P 1 0 1M");
         pair.cutLink();
-        awaitSilence(400);
+        awaitSilence(300);
         pair.joinLink();
         await().atMost(SOON).until(() -> silence() < 300);
         assertEquals("running", pair.primaryStatus().get("state").asText());
