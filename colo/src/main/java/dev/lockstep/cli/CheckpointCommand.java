@@ -16,8 +16,9 @@ import java.util.concurrent.Callable;
             "",
             "Once this has succeeded, the checkpoint is durable on both sides: a failover to it loses"
                     + " nothing that was written before. The primary's guest pauses for some"
-                    + " milliseconds plus the time its disks take to flush. If it fails, the"
-                    + " checkpoint before still stands.",
+                    + " milliseconds plus the time its disks take to flush. If it fails, the secondary"
+                    + " holds the checkpoint before; or this one, if it was lost before it could"
+                    + " answer.",
             "",
             "Ask the primary. In a running pair the secondary refuses; a secondary without a primary"
                     + " drops what its own guest wrote since the last checkpoint."

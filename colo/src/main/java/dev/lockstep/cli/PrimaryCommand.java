@@ -63,7 +63,8 @@ final class PrimaryCommand implements Callable<Integer> {
             paramLabel = "continue|stop",
             description =
                     "What happens to the guest's writes without a secondary. continue (the default):"
-                            + " they go to this disk alone. stop: they wait.")
+                            + " they go to this disk alone. stop: they wait for a resync, or for"
+                            + " the monitor's x-colo-lost-heartbeat, which lets them go on alone.")
     private OnPeerLoss onPeerLoss = OnPeerLoss.CONTINUE;
 
     @Option(
@@ -108,8 +109,8 @@ final class PrimaryCommand implements Callable<Integer> {
                     side.format,
                     peer.secondary,
                     peer.monitor,
-                    side.export,
-                    side.monitor,
+                    side.export.absolute(),
+                    side.monitor.absolute(),
                     side.state(PrimaryOptions.defaultState(side.disk)),
                     sync,
                     onPeerLoss,

@@ -2,7 +2,6 @@ package dev.lockstep.cli;
 
 import dev.lockstep.nbd.Address;
 
-import java.nio.file.Path;
 import java.util.Locale;
 
 /// What a ready line says of where a server listens.
@@ -15,7 +14,7 @@ final class Reachable {
     /// The address that a client on this host can use, wherever it runs.
     static Address from(Address bound) {
         return switch (bound) {
-            case Address.Unix(Path path) -> absolute(path);
+            case Address.Unix _ -> bound.absolute();
             case Address.Tcp(String host, int port) ->
                     switch (host.toLowerCase(Locale.ROOT)) {
                         case ANY_IPV4 -> new Address.Tcp("127.0.0.1", port);
@@ -23,14 +22,5 @@ final class Reachable {
                         default -> bound;
                     };
         };
-    }
-
-    /// A path that is only short enough while it is relative stays so.
-    private static Address absolute(Path path) {
-        try {
-            return new Address.Unix(path.toAbsolutePath());
-        } catch (IllegalArgumentException _) {
-            return new Address.Unix(path);
-        }
     }
 }

@@ -114,9 +114,9 @@ final class SecondaryCommand implements Callable<Integer> {
                     side.disk,
                     side.format,
                     place,
-                    listen,
-                    side.export,
-                    side.monitor,
+                    listen.absolute(),
+                    side.export.absolute(),
+                    side.monitor.absolute(),
                     side.state(SecondaryOptions.defaultState(side.disk)),
                     bufferLimit == null
                             ? SecondaryOptions.defaultLimitBytes(place)

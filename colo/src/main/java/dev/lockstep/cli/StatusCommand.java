@@ -22,7 +22,8 @@ import java.util.concurrent.Callable;
             "",
             "With --json one object, with at least role, state (waiting, syncing, running, degraded,"
                     + " failing-over, stale, inconsistent, failed), epoch, generation, inSync,"
-                    + " bufferedBytes and peer (address, connected, lastHeardMs; or null)."
+                    + " holdsWrites, bufferedBytes and peer (address, connected, lastHeardMs; or"
+                    + " null)."
         },
         footer = {
             "",
@@ -54,7 +55,7 @@ final class StatusCommand implements Callable<Integer> {
                                 status.path("name").asText(),
                                 status.path("role").asText(),
                                 state,
-                                sentence(state)));
+                                sentence(status)));
         line(text, "epoch", status.path("epoch").asText());
         line(text, "generation", status.path("generation").asText("none"));
         line(text, "in sync", status.path("inSync").asBoolean() ? "yes" : "no");
@@ -107,7 +108,15 @@ final class StatusCommand implements Callable<Integer> {
                                 : "never heard");
     }
 
-    private static String sentence(String label) {
+    private static String sentence(JsonNode status) {
+        String label = status.path("state").asText();
+        if (label.equals(State.DEGRADED.label())) {
+            return status.path("role").asText().equals("secondary")
+                    ? "keeps its copy, and does not hear its primary"
+                    : status.path("holdsWrites").asBoolean()
+                            ? "holds its guest's writes until there is a peer again"
+                            : "goes on without its peer";
+        }
         return Arrays.stream(State.values())
                 .filter(state -> state.label().equals(label))
                 .map(State::sentence)

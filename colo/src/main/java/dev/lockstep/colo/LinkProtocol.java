@@ -30,7 +30,9 @@ import java.util.Optional;
 ///
 /// | command | arguments | returns |
 /// |---|---|---|
-/// | `colo-query-identity` | | `incarnation`, `yields`, `record` if there is one, `size` in bytes |
+/// | `colo-query-identity` | | `incarnation`, `yields`, `record` if there is one, the pair's
+/// `name`,
+/// `size` in bytes |
 /// | `colo-join` | `session`, `incarnation`, `sync`, `force`, `identity`, `before` if there is one
 /// | `session` |
 /// | `colo-checkpoint` | `session`, `generation`, `epoch` | `epoch` |
@@ -52,12 +54,19 @@ public final class LinkProtocol {
     private static final String IDENTITY = "identity";
     private static final String GENERATION = "generation";
     private static final String EPOCH = "epoch";
+    private static final String NAME = "name";
     private static final String SIZE = "size";
 
     private LinkProtocol() {}
 
     /// A request as its command.
     public record Command(String name, ObjectNode arguments) {}
+
+    /// What both sides of a pair must have in common.
+    ///
+    /// @param name the pair's name
+    /// @param sizeBytes the length of its disk
+    public record Common(String name, long sizeBytes) {}
 
     /// The side that is asked.
     public interface Secondary {
@@ -72,8 +81,8 @@ public final class LinkProtocol {
         ///     the link to it
         void heard(Nonce session, Caller caller);
 
-        /// The length of its disk in bytes.
-        long sizeBytes();
+        /// What its primary must have too.
+        Common common();
     }
 
     /// Offers all of this to primaries.
@@ -81,9 +90,12 @@ public final class LinkProtocol {
         server.register(
                 QUERY,
                 List.of(),
-                (arguments, caller) ->
-                        encode(secondary.call(new Message.Query()))
-                                .put(SIZE, secondary.sizeBytes()));
+                (arguments, caller) -> {
+                    Common ours = secondary.common();
+                    return encode(secondary.call(new Message.Query()))
+                            .put(NAME, ours.name())
+                            .put(SIZE, ours.sizeBytes());
+                });
         List<Parameter> driven =
                 List.of(
                         Parameter.required(SESSION, Parameter.Type.STRING),
@@ -164,9 +176,9 @@ public final class LinkProtocol {
         };
     }
 
-    /// The length of the secondary's disk, from the value that `colo-query-identity` returned.
-    public static long sizeBytes(JsonNode known) throws IOException {
-        return integer(known, SIZE);
+    /// What the secondary has, from the value that `colo-query-identity` returned.
+    public static Common common(JsonNode known) throws IOException {
+        return new Common(member(known, NAME).asText(), integer(known, SIZE));
     }
 
     static ObjectNode encode(Message.Reply reply) {

@@ -31,6 +31,14 @@ final class OptionRules {
         }
     }
 
+    static void checkDistinct(String option, Address one, String other, Address two) {
+        if (one.equals(two) && !one.takesFreePort()) {
+            throw new IllegalArgumentException(
+                    "%s and %s are both %s, but they are two listeners"
+                            .formatted(option, other, one));
+        }
+    }
+
     static Path defaultState(Path disk) {
         return disk.resolveSibling(disk.getFileName() + ".lockstep");
     }

@@ -105,11 +105,9 @@ public record SecondaryOptions(
                     "--buffer-limit %d is less than %d bytes, which no write fits in"
                             .formatted(bufferLimitBytes, LIMIT_BYTES_MIN));
         }
-        if (listen.equals(export) && !listen.takesFreePort()) {
-            throw new IllegalArgumentException(
-                    "--listen and --export are both %s, but they are two listeners"
-                            .formatted(listen));
-        }
+        OptionRules.checkDistinct("--listen", listen, "--export", export);
+        OptionRules.checkDistinct("--listen", listen, "--monitor", monitor);
+        OptionRules.checkDistinct("--export", export, "--monitor", monitor);
     }
 
     /// The limit on buffered bytes where none was given.

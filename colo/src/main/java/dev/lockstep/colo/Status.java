@@ -16,6 +16,8 @@ import java.util.Locale;
 /// @param epoch one more with each checkpoint; equal on both sides after it
 /// @param generation whose writes these are, in hexadecimal; null before the first join
 /// @param inSync whether the two disks hold the same writes, those in flight aside
+/// @param holdsWrites whether the guest's writes wait for want of a peer, as `--on-peer-loss stop`
+///     has it
 /// @param bufferedBytes what the active and the hidden disk hold; 0 on a primary
 /// @param droppedBytes what a failover to the checkpoint would drop of the primary's writes: the
 ///     hidden disk's part of `bufferedBytes`
@@ -34,6 +36,7 @@ public record Status(
         long epoch,
         @Nullable String generation,
         boolean inSync,
+        boolean holdsWrites,
         long bufferedBytes,
         long droppedBytes,
         @Nullable String buffers,
@@ -65,6 +68,7 @@ public record Status(
                 .put("epoch", epoch)
                 .put("generation", generation)
                 .put("inSync", inSync)
+                .put("holdsWrites", holdsWrites)
                 .put("bufferedBytes", bufferedBytes)
                 .put("droppedBytes", droppedBytes)
                 .put("buffers", buffers);

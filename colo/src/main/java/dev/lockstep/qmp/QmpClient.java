@@ -258,7 +258,10 @@ public final class QmpClient implements AutoCloseable {
             }
             case JsonStream.Item.Document _ -> lose("the peer sent no JSON object");
             case JsonStream.Item.Malformed(String reason) ->
-                    lose("the peer sent no JSON: " + reason);
+                    lose(
+                            reason.contains("NBDMAGIC")
+                                    ? "an NBD server is there, and no monitor"
+                                    : "the peer sent no JSON: " + reason);
             case JsonStream.Item.TooLong(int limitBytes) ->
                     lose("the peer sent more than %d bytes at once".formatted(limitBytes));
         }

@@ -73,7 +73,7 @@ class ColoMonitorTest {
     void the_status_has_every_promised_member() throws Exception {
         assertEquals(
                 "{\"name\":\"vm1\",\"role\":\"secondary\",\"state\":\"failing-over\",\"epoch\":7,"
-                        + "\"generation\":\"ab\",\"inSync\":true,\"bufferedBytes\":30,"
+                        + "\"generation\":\"ab\",\"inSync\":true,\"holdsWrites\":false,\"bufferedBytes\":30,"
                         + "\"droppedBytes\":10,\"buffers\":\"durable\",\"peer\":{\"address\":\"127.0.0.1:1\","
                         + "\"connected\":true,\"lastHeardMs\":12},\"sync\":null,\"error\":null,"
                         + "\"export\":\"nbd://127.0.0.1:2/vm1\","
@@ -200,6 +200,7 @@ class ColoMonitorTest {
                     7,
                     "ab",
                     true,
+                    false,
                     30,
                     10,
                     "durable",

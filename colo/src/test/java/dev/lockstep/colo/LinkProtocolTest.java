@@ -47,6 +47,8 @@ class LinkProtocolTest {
     private final AtomicReference<Nonce> heard = new AtomicReference<>(A);
     private QmpClient client;
 
+    private static final LinkProtocol.Common COMMON = new LinkProtocol.Common("vm1", 1 << 20);
+
     @BeforeEach
     void connect() throws Exception {
         LinkProtocol.register(
@@ -67,8 +69,8 @@ class LinkProtocolTest {
                     }
 
                     @Override
-                    public long sizeBytes() {
-                        return 1 << 20;
+                    public LinkProtocol.Common common() {
+                        return COMMON;
                     }
                 });
         Address address = server.listen(Address.parse("127.0.0.1:0"));
@@ -105,7 +107,7 @@ class LinkProtocolTest {
         assertEquals(request, asked.remove());
         assertEquals(reply, LinkProtocol.decodeReply(request, value));
         if (request instanceof Message.Query) {
-            assertEquals(1 << 20, LinkProtocol.sizeBytes(value));
+            assertEquals(COMMON, LinkProtocol.common(value));
         }
     }
 

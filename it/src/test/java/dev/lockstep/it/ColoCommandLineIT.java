@@ -57,6 +57,11 @@ class ColoCommandLineIT {
         String none = folder.resolve("none.raw").toString();
         assertRefused("No such file", pair.secondaryCommand("--disk", none));
         assertRefused("No such file", pair.primaryCommand("--disk", none));
+        assertRefused(
+                "two listeners",
+                pair.secondaryCommand("--monitor", "unix:s", "--export", "unix:s"));
+        String nowhere = folder.resolve("no/state").toString();
+        assertRefused("No such file", pair.primaryCommand("--state", nowhere));
         try (var files = Files.list(folder)) {
             assertEquals(2, files.count(), "only the two disks");
         }
@@ -197,6 +202,23 @@ class ColoCommandLineIT {
         Path large = Files.write(folder.resolve("large.raw"), new byte[2 << 20]);
         pair.startSecondary();
         assertRefused(
+                "same --name",
+                pair.primaryCommand("--sync", "full", "--name", "vm2", "--secondary", otherName()));
+        assertRefused(
+                "Connection refused",
+                pair.primaryCommand("--sync", "full", "--secondary", "nbd://127.0.0.1:1/vm1"));
+        assertRefused(
+                "export for guests",
+                pair.primaryCommand(
+                        "--sync",
+                        "full",
+                        "--secondary",
+                        "nbd+unix:///vm1?socket=" + folder.resolve("s.sock")));
+        assertRefused(
+                "no monitor",
+                pair.primaryCommand(
+                        "--sync", "full", "--secondary-monitor", "127.0.0.1:" + pair.targetPort()));
+        assertRefused(
                 "differ in size",
                 pair.primaryCommand("--sync", "full", "--disk", large.toString()));
         Path socket = folder.resolve("qemu.sock");
@@ -218,6 +240,30 @@ class ColoCommandLineIT {
             assertTrue(qemu.waitFor(20, TimeUnit.SECONDS));
         }
         assertEquals("waiting", pair.secondaryStatus().get("state").asText());
+    }
+
+    private String otherName() {
+        return pair.secondaryUri().replace("/vm1", "/vm2");
+    }
+
+    @Test
+    void a_record_that_was_kept_for_another_disk_proves_nothing() throws Exception {
+        try (Lockstep secondary = pair.startSecondary();
+                Lockstep primary = pair.startPrimary("--sync", "none")) {
+            assertEquals(0, primary.terminate(), primary::errors);
+            assertEquals(0, secondary.terminate(), secondary::errors);
+        }
+        pair.startSecondary();
+        Path other = Files.write(folder.resolve("other.raw"), new byte[(int) SIZE]);
+        Peer.Result refused =
+                Lockstep.run(
+                        pair.primaryCommand(
+                                "--disk", "" + other, "--state", pair.primaryDisk + ".lockstep"));
+        assertEquals(1, refused.exit());
+        assertTrue(refused.errors().contains("another disk"), refused::errors);
+        assertTrue(refused.errors().contains("--sync full"), refused::errors);
+        assertEquals("waiting", pair.secondaryStatus().get("state").asText());
+        pair.startPrimary();
     }
 
     @Test

@@ -183,6 +183,9 @@ class PairBreakIT {
         pair.joinLink();
         assertEquals("degraded", pair.primaryStatus().get("state").asText());
         assertFalse(acknowledged.get(), "acknowledged although the peer is lost");
+        assertTrue(pair.primaryStatus().get("holdsWrites").asBoolean());
+        String told = Lockstep.succeed("colo", "status", "--monitor", pair.primaryMonitor());
+        assertTrue(told.contains("holds its guest's writes"), told);
         pair.resync().expectSuccess();
         writer.join();
         assertTrue(acknowledged.get());

@@ -123,6 +123,19 @@ public sealed interface Address {
     /// addresses are loopback ones. A name that cannot be looked up is not. May block.
     boolean isLoopback();
 
+    /// Returns the address as processes in any folder can use it: a socket's path is made absolute,
+    /// unless it is only short enough while it is relative.
+    default Address absolute() {
+        if (this instanceof Unix(Path path)) {
+            try {
+                return new Unix(path.toAbsolutePath());
+            } catch (IllegalArgumentException _) {
+                return this;
+            }
+        }
+        return this;
+    }
+
     /// Whether who listens here is given a free port, so that others have to be told which.
     default boolean takesFreePort() {
         return this instanceof Tcp tcp && tcp.port() == 0;

@@ -5,6 +5,7 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.file.CacheMode;
 import dev.lockstep.block.file.FileDevice;
+import dev.lockstep.block.file.FileErrors;
 import dev.lockstep.block.file.FileOptions;
 
 import java.io.IOException;
@@ -43,7 +44,9 @@ public interface BufferStore {
                 throw e;
             } catch (IOException e) {
                 throw new BlockException(
-                        Kind.IO, "folder %s cannot hold buffers: %s".formatted(folder, e), e);
+                        Kind.IO,
+                        "folder %s cannot hold buffers: %s".formatted(folder, FileErrors.reason(e)),
+                        e);
             }
         };
     }

@@ -67,6 +67,13 @@ public record Node(
         };
     }
 
+    /// Whether a primary lost its peer and holds its guest's writes for want of one.
+    public boolean holdsWrites() {
+        return role == Role.PRIMARY
+                && state == State.DEGRADED
+                && Acknowledgement.of(this) == Acknowledgement.HOLD;
+    }
+
     /// Whether there is a checkpoint to show the secondary's guest, or to fail over to.
     public boolean hasCheckpoint() {
         return durable.map(DurableRecord::standing)

@@ -274,7 +274,7 @@ final class PrimarySide {
                 turn.accept(request);
                 if (turn.session.isPresent()) {
                     lose(turn, "told to go on alone", false);
-                } else if (isHolding(turn)) {
+                } else if (turn.node().holdsWrites()) {
                     goAlone(turn, "told to go on alone");
                 }
             }
@@ -301,13 +301,8 @@ final class PrimarySide {
         join(turn, Optional.of(request), SyncMode.FULL, force);
     }
 
-    private static boolean isHolding(Turn turn) {
-        return turn.state() == State.DEGRADED
-                && Acknowledgement.of(turn.node()) == Acknowledgement.HOLD;
-    }
-
     private static void stop(Turn turn, long request) {
-        if (isHolding(turn) || turn.record().isEmpty() || turn.state() == State.WAITING) {
+        if (turn.node().holdsWrites() || turn.record().isEmpty() || turn.state() == State.WAITING) {
             // Held writes are never acknowledged, so there is nothing to flush; the record stays.
             turn.accept(request);
             turn.act(new Action.Exit(Optional.empty()));

@@ -21,7 +21,7 @@ final class PeerLink implements AutoCloseable {
 
     private final Peer peer;
     private final Duration answerPatience;
-    private final long sizeBytes;
+    private final LinkProtocol.Common ours;
 
     /// Guards: client and closed.
     private final ReentrantLock lock = new ReentrantLock();
@@ -33,10 +33,11 @@ final class PeerLink implements AutoCloseable {
     PeerLink(Peer peer, Duration answerPatience, long sizeBytes) {
         this.peer = peer;
         this.answerPatience = answerPatience;
-        this.sizeBytes = sizeBytes;
+        this.ours = new LinkProtocol.Common(peer.target().export(), sizeBytes);
     }
 
-    /// Asks, and waits for the reply.
+    /// Asks, and waits for the reply. Before anyone is asked to join, which changes what is stored,
+    /// it is made sure that the secondary is the one that is meant and can be written to.
     ///
     /// @throws QmpException if it is refused
     /// @throws IOException if the secondary was not reached, or its answer was lost
@@ -44,7 +45,8 @@ final class PeerLink implements AutoCloseable {
         LinkProtocol.Command command = LinkProtocol.encode(request);
         JsonNode value = client().execute(command.name(), command.arguments(), answerPatience);
         if (request instanceof Message.Query) {
-            requireSameSize(LinkProtocol.sizeBytes(value));
+            requireSame(LinkProtocol.common(value));
+            peer.requireTarget(CONNECT_PATIENCE);
         }
         return LinkProtocol.decodeReply(request, value);
     }
@@ -74,16 +76,26 @@ final class PeerLink implements AutoCloseable {
                 client = current;
             }
             return current;
+        } catch (IOException e) {
+            throw new IOException(
+                    "the secondary's monitor is out of reach: %s; start the secondary first, or correct the address"
+                            .formatted(e.getMessage()),
+                    e);
         } finally {
             lock.unlock();
         }
     }
 
-    private void requireSameSize(long other) throws QmpException {
-        if (other != sizeBytes) {
+    private void requireSame(LinkProtocol.Common other) throws QmpException {
+        if (!other.name().equals(ours.name())) {
+            throw new QmpException(
+                    "the secondary at %s is of the pair '%s', not of '%s': both sides need the same --name"
+                            .formatted(peer.monitor(), other.name(), ours.name()));
+        }
+        if (other.sizeBytes() != ours.sizeBytes()) {
             throw new QmpException(
                     "the disks differ in size: %d bytes here, %d on the secondary at %s"
-                            .formatted(sizeBytes, other, peer.monitor()));
+                            .formatted(ours.sizeBytes(), other.sizeBytes(), peer.monitor()));
         }
     }
 }

@@ -90,7 +90,7 @@ public final class PrimaryNode implements Side {
             // The disk first: where there is none, nothing is to be left beside it.
             PairDisk disk = resources.add(PairDisk.open(options.disk(), options.format()));
             format = disk.format();
-            StateFile state = resources.add(StateFile.open(options.state()));
+            StateFile state = resources.add(StateFile.open(options.state(), options.disk()));
             Optional<DurableRecord> stored = state.record();
             if (StartDecision.decide(stored, Role.PRIMARY, options.force())
                     instanceof StartDecision.Refuse(String reason)) {
@@ -253,6 +253,7 @@ public final class PrimaryNode implements Side {
                 record.map(DurableRecord::epoch).orElse(0L),
                 record.map(known -> known.identity().generation().toString()).orElse(null),
                 node.inSync(),
+                node.holdsWrites(),
                 0,
                 0,
                 null,

@@ -4,6 +4,7 @@ import dev.lockstep.block.BlockDevice;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.file.FileDevice;
+import dev.lockstep.block.file.FileErrors;
 import dev.lockstep.block.file.FileOptions;
 
 import java.io.IOException;
@@ -37,7 +38,9 @@ final class BufferFolder implements DurableBuffers.Files {
             }
         } catch (IOException e) {
             throw new BlockException(
-                    Kind.IO, "folder %s cannot hold buffers: %s".formatted(folder, e), e);
+                    Kind.IO,
+                    "folder %s cannot hold buffers: %s".formatted(folder, FileErrors.reason(e)),
+                    e);
         }
         FileDevice device = FileDevice.open(FileOptions.of(file));
         opened.add(device);

@@ -6,6 +6,7 @@ import dev.lockstep.block.graph.Gate;
 import dev.lockstep.colo.Actor;
 import dev.lockstep.colo.ColoMonitor;
 import dev.lockstep.colo.ColoMonitor.ExitReason;
+import dev.lockstep.colo.PrimaryOptions;
 import dev.lockstep.colo.SecondaryOptions;
 import dev.lockstep.colo.machine.Action;
 import dev.lockstep.colo.machine.DurableRecord;
@@ -29,7 +30,6 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 import java.io.IOException;
-import java.time.Duration;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -40,10 +40,6 @@ import java.util.concurrent.atomic.AtomicBoolean;
 /// the listener that the joined primary writes to. After a failover it leaves to a [Leader] what is
 /// a primary's.
 final class SecondaryHands implements Actor.Hands, SecondaryStack.Listener, AutoCloseable {
-    /// How long a request to the secondary of a promoted side may stay unanswered: the default of a
-    /// primary's option.
-    static final Duration IO_TIMEOUT = Duration.ofSeconds(30);
-
     private static final Logger LOG = LoggerFactory.getLogger("lockstep.colo");
 
     private final String name;
@@ -260,7 +256,7 @@ final class SecondaryHands implements Actor.Hands, SecondaryStack.Listener, Auto
                 below,
                 _ -> stack.guest(),
                 null,
-                IO_TIMEOUT,
+                PrimaryOptions.IO_TIMEOUT_DEFAULT,
                 actor::post,
                 new QuorumReports(monitor, name));
     }

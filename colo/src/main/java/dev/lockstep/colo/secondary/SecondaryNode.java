@@ -9,6 +9,7 @@ import dev.lockstep.colo.Closing;
 import dev.lockstep.colo.ColoMonitor;
 import dev.lockstep.colo.LinkProtocol;
 import dev.lockstep.colo.PairDisk;
+import dev.lockstep.colo.PrimaryOptions;
 import dev.lockstep.colo.Release;
 import dev.lockstep.colo.SecondaryOptions;
 import dev.lockstep.colo.Side;
@@ -139,7 +140,7 @@ public final class SecondaryNode implements Side {
             throws IOException {
         // The disk first: where there is none, nothing is to be left beside it.
         PairDisk disk = resources.add(PairDisk.open(options.disk(), options.format()));
-        StateFile state = resources.add(StateFile.open(options.state()));
+        StateFile state = resources.add(StateFile.open(options.state(), options.disk()));
         BufferSource buffers = buffers(options.buffers(), throughBuffers);
         resources.add(buffers);
         Step first = firstStep(options, state.record().map(stored -> believed(stored, buffers)));
@@ -191,7 +192,7 @@ public final class SecondaryNode implements Side {
         Settings settings =
                 new Settings(
                         OnPeerLoss.CONTINUE,
-                        SecondaryHands.IO_TIMEOUT.toNanos(),
+                        PrimaryOptions.IO_TIMEOUT_DEFAULT.toNanos(),
                         !options.buffers().outlivesProcess());
         return switch (StartDecision.decide(stored, Role.SECONDARY, options.force())) {
             case StartDecision.Follow follow ->
@@ -250,6 +251,7 @@ public final class SecondaryNode implements Side {
                         .map(Nonce::toString)
                         .orElse(null),
                 node.inSync(),
+                node.holdsWrites(),
                 stack.bufferedBytes(),
                 stack.hiddenBytes(),
                 leader == null || node.state() == State.FAILING_OVER
@@ -413,8 +415,8 @@ public final class SecondaryNode implements Side {
         }
 
         @Override
-        public long sizeBytes() {
-            return sizeBytes;
+        public LinkProtocol.Common common() {
+            return new LinkProtocol.Common(options.name(), sizeBytes);
         }
     }
 }

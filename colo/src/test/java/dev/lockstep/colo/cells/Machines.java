@@ -77,7 +77,7 @@ final class Machines {
     /// Puts a record beside a host's disk.
     void store(String host, Optional<DurableRecord> record) throws IOException {
         if (record.isPresent()) {
-            try (StateFile file = StateFile.open(state(host))) {
+            try (StateFile file = StateFile.open(state(host), disk(host))) {
                 file.store(record.get());
             }
         }
@@ -133,7 +133,7 @@ final class Machines {
     }
 
     Optional<DurableRecord> stored(String host) throws IOException {
-        try (StateFile file = StateFile.open(state(host))) {
+        try (StateFile file = StateFile.open(state(host), disk(host))) {
             return file.record();
         }
     }

@@ -153,8 +153,8 @@ final class BareSecondary implements AutoCloseable {
         }
 
         @Override
-        public long sizeBytes() {
-            return disk.size();
+        public LinkProtocol.Common common() {
+            return new LinkProtocol.Common("vm1", disk.size());
         }
     }
 

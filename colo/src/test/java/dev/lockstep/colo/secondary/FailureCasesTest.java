@@ -77,6 +77,8 @@ class FailureCasesTest {
         primary.join(SyncMode.NONE, false);
         primary.write(1, 0, 4 * CLUSTER);
         primary.checkpoint();
+        // Those of the join, of the checkpoint, and of the next one, made behind it.
+        await().until(() -> actives.size() == 3);
         guest = RemoteDevice.open(RemoteOptions.of(node.guestExport()));
         assertNull(node.status().error());
     }
@@ -111,7 +113,7 @@ class FailureCasesTest {
 
     @Test
     void case_5_an_error_of_the_active_buffer_is_the_guests_alone() throws Exception {
-        FaultDevice.Rule rule = actives.getLast().add(Fault.error(Kind.IO).on(Operation.WRITE));
+        FaultDevice.Rule rule = actives.get(1).add(Fault.error(Kind.IO).on(Operation.WRITE));
         assertThrows(
                 BlockException.class,
                 () -> guest.write(0, BarePrimary.filled(3, 4096), WriteFlag.NONE));
@@ -125,20 +127,22 @@ class FailureCasesTest {
 
     @Test
     void case_6_buffers_that_cannot_be_renewed_keep_the_old_checkpoint() throws Exception {
-        primary.write(2, 0, CLUSTER);
-        long epoch = node.status().epoch();
         Files.move(folder.resolve("buffers"), folder.resolve("aside"));
         Files.createFile(folder.resolve("buffers"));
+        primary.write(2, 0, 4 * CLUSTER);
+        primary.checkpoint();
+        long epoch = node.status().epoch();
+        primary.write(3, 0, CLUSTER);
         assertThrows(IOException.class, () -> primary.checkpoint());
         awaitError();
         assertEquals(epoch, node.status().epoch());
-        assertGuestReads(1, 0, 4 * CLUSTER);
-        primary.write(2, CLUSTER, CLUSTER);
-        assertGuestReads(1, 0, 4 * CLUSTER);
+        assertGuestReads(2, 0, 4 * CLUSTER);
+        primary.write(3, CLUSTER, CLUSTER);
+        assertGuestReads(2, 0, 4 * CLUSTER);
         Files.delete(folder.resolve("buffers"));
         Files.move(folder.resolve("aside"), folder.resolve("buffers"));
         primary.checkpoint();
-        assertGuestReads(2, 0, 2 * CLUSTER);
+        assertGuestReads(3, 0, 2 * CLUSTER);
     }
 
     @Test

@@ -23,11 +23,13 @@ import java.util.concurrent.TimeUnit;
 class StateFileTest {
     private static final Identity FIRST = Identity.first(new Nonce(0x0123456789abcdefL, -1));
 
+    private static final Path DISK = Path.of("/nowhere/disk.raw");
+
     @TempDir private Path folder;
 
     @Test
     void a_new_file_holds_nothing() throws IOException {
-        try (StateFile file = StateFile.open(state())) {
+        try (StateFile file = StateFile.open(state(), DISK)) {
             assertEquals(Optional.empty(), file.record());
         }
     }
@@ -101,7 +103,7 @@ class StateFileTest {
         for (int slot = 0; slot < 2; slot++) {
             Files.write(StateFile.slot(state(), slot), new byte[] {'x'});
         }
-        IOException refused = assertThrows(IOException.class, () -> StateFile.open(state()));
+        IOException refused = assertThrows(IOException.class, () -> StateFile.open(state(), DISK));
         assertTrue(refused.toString().contains("damaged in both its slots"), refused.toString());
         assertTrue(refused.toString().contains("start with a sync"), refused.toString());
     }
@@ -125,8 +127,9 @@ class StateFileTest {
 
     @Test
     void a_second_opener_in_this_process_is_refused() throws IOException {
-        try (StateFile first = StateFile.open(state())) {
-            IOException refused = assertThrows(IOException.class, () -> StateFile.open(state()));
+        try (StateFile first = StateFile.open(state(), DISK)) {
+            IOException refused =
+                    assertThrows(IOException.class, () -> StateFile.open(state(), DISK));
             assertTrue(refused.toString().contains("in use by another process"));
             first.store(following(1));
         }
@@ -135,7 +138,7 @@ class StateFileTest {
 
     @Test
     void a_second_process_is_refused() throws IOException, InterruptedException {
-        try (StateFile first = StateFile.open(state())) {
+        try (StateFile first = StateFile.open(state(), DISK)) {
             Process second =
                     new ProcessBuilder(
                                     Path.of(System.getProperty("java.home"), "bin", "java")
@@ -161,7 +164,7 @@ class StateFileTest {
         run("mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", small.toString());
         try {
             Path path = small.resolve("disk.lockstep");
-            try (StateFile file = StateFile.open(path)) {
+            try (StateFile file = StateFile.open(path, DISK)) {
                 file.store(following(1));
                 fill(small.resolve("filler"));
                 IOException refused =
@@ -171,7 +174,7 @@ class StateFileTest {
                 Files.delete(small.resolve("filler"));
                 assertThrows(IOException.class, () -> file.store(following(3)));
             }
-            try (StateFile file = StateFile.open(path)) {
+            try (StateFile file = StateFile.open(path, DISK)) {
                 assertEquals(Optional.of(following(1)), file.record());
                 file.store(following(4));
                 assertEquals(Optional.of(following(4)), file.record());
@@ -184,8 +187,38 @@ class StateFileTest {
     @Test
     void a_folder_that_does_not_exist_is_named() {
         Path path = folder.resolve("nowhere").resolve("disk.lockstep");
-        IOException refused = assertThrows(IOException.class, () -> StateFile.open(path));
+        IOException refused = assertThrows(IOException.class, () -> StateFile.open(path, DISK));
         assertTrue(refused.toString().contains(path.toString()), refused.toString());
+    }
+
+    @Test
+    void with_another_disk_nothing_counts_as_clean_and_with_the_same_one_renamed_it_does()
+            throws IOException {
+        Path disk = Files.createFile(folder.resolve("disk.raw"));
+        DurableRecord clean = following(3);
+        store(disk, clean);
+        Path renamed = Files.move(disk, folder.resolve("renamed.raw"));
+        assertEquals(Optional.of(clean), load(renamed));
+        Path copy = Files.createFile(folder.resolve("copy.raw"));
+        for (int start = 0; start < 2; start++) {
+            assertEquals(Optional.of(clean.opened()), load(copy));
+        }
+        store(copy, clean);
+        assertEquals(Optional.of(clean), load(copy));
+        assertEquals(Optional.of(clean.opened()), load(renamed));
+    }
+
+    private void store(Path disk, DurableRecord record) throws IOException {
+        try (StateFile file = StateFile.open(state(), disk)) {
+            file.store(record);
+            file.store(record);
+        }
+    }
+
+    private Optional<DurableRecord> load(Path disk) throws IOException {
+        try (StateFile file = StateFile.open(state(), disk)) {
+            return file.record();
+        }
     }
 
     private Path state() {
@@ -193,14 +226,14 @@ class StateFileTest {
     }
 
     private void store(DurableRecord record) throws IOException {
-        try (StateFile file = StateFile.open(state())) {
+        try (StateFile file = StateFile.open(state(), DISK)) {
             file.store(record);
             assertEquals(Optional.of(record), file.record());
         }
     }
 
     private Optional<DurableRecord> load() throws IOException {
-        try (StateFile file = StateFile.open(state())) {
+        try (StateFile file = StateFile.open(state(), DISK)) {
             return file.record();
         }
     }
@@ -225,7 +258,7 @@ class StateFileTest {
 
         /// Opens the state named by the argument, and says how it went.
         public static void main(String[] arguments) {
-            try (StateFile file = StateFile.open(Path.of(arguments[0]))) {
+            try (StateFile file = StateFile.open(Path.of(arguments[0]), DISK)) {
                 System.out.println("opened " + file.record());
             } catch (IOException e) {
                 System.out.println(e.getMessage());
