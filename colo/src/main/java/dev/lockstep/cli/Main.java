@@ -131,10 +131,12 @@ public final class Main implements Callable<Integer> {
             // As with QEMU's and libnbd's tools, the last of repeated options counts, in
             // subcommands
             // as well, and a long option may be cut short where it is clear which is meant.
-            case NbdCommand _, InfoCommand _, CopyCommand _, ImgCommand _, IoCommand _ -> {
+            case NbdCommand _, InfoCommand _, ImgCommand _, IoCommand _ -> {
                 commandLine.setOverwrittenOptionsAllowed(true);
                 commandLine.setAbbreviatedOptionsAllowed(true);
             }
+            // picocli takes a lone '-' for an option that was cut short, and stumbles over it.
+            case CopyCommand _ -> commandLine.setOverwrittenOptionsAllowed(true);
             default -> {}
         }
         spec.mixinStandardHelpOptions(true);
