@@ -1,5 +1,7 @@
 package dev.lockstep.nbd.tls;
 
+import io.netty.handler.ssl.NotSslRecordException;
+
 import org.jspecify.annotations.Nullable;
 
 import java.nio.channels.ClosedChannelException;
@@ -30,6 +32,8 @@ public final class TlsFailure {
                         case CertificateNotYetValidException e ->
                                 "the certificate is not valid yet (%s)".formatted(e.getMessage());
                         case ClosedChannelException _ -> GONE;
+                        // Its message has all that was received.
+                        case NotSslRecordException _ -> "what came is no TLS";
                         case CertificateRevokedException _ -> "the certificate has been revoked";
                         case CertPathValidatorException e
                                 when e.getReason()

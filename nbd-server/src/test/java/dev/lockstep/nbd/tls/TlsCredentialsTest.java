@@ -10,6 +10,9 @@ import dev.lockstep.nbd.tls.TlsCredentials.Endpoint;
 
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeEach;
+import io.netty.handler.codec.DecoderException;
+import io.netty.handler.ssl.NotSslRecordException;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -336,6 +339,16 @@ class TlsCredentialsTest {
                     "the password of " + key,
                     TlsCredentials.x509(dir, Endpoint.SERVER, true, "wrong".toCharArray()));
         }
+    }
+
+    @Test
+    void what_a_stranger_sent_instead_of_tls_is_not_repeated_in_the_log() {
+        String hex = "00".repeat(600);
+        assertEquals(
+                "what came is no TLS",
+                TlsFailure.words(
+                        new DecoderException(
+                                new NotSslRecordException("not an SSL/TLS record: " + hex))));
     }
 
     private static void assertComplains(String words, TlsCredentials credentials) {
