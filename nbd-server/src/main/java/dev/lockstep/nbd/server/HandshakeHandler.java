@@ -39,7 +39,8 @@ import javax.net.ssl.SSLEngine;
 /// bytes. When an export is chosen a [TransmissionHandler] takes its place, and the bytes that are
 /// already there.
 final class HandshakeHandler extends ByteToMessageDecoder {
-    /// Replies that wait for the client to read them; past this it is not listened to.
+    /// Replies that wait for the client to read them; who asks for more behind this is hung up on.
+    /// The reply to one option may be longer: a list of thousands of exports.
     private static final int UNREAD_BYTES_MAX = 256 << 10;
 
     /// A server that closes waits so long for an option, in order to say that it does: the time of
@@ -147,6 +148,11 @@ final class HandshakeHandler extends ByteToMessageDecoder {
         if (in.readableBytes() < NbdProtocol.OPTION_HEADER_BYTES) {
             return;
         }
+        if (context.channel().bytesBeforeWritable() > UNREAD_BYTES_MAX) {
+            state = new Negotiation.Closed("unread replies");
+            connection.drop("it does not read the replies to its options");
+            return;
+        }
         int at = in.readerIndex();
         if (in.getLong(at) != NbdProtocol.OPTION_MAGIC) {
             state = new Negotiation.Closed("no option");
@@ -189,8 +195,6 @@ final class HandshakeHandler extends ByteToMessageDecoder {
             channel.config().setAutoRead(true);
         } else if (state instanceof Negotiation.Closed) {
             context.writeAndFlush(Unpooled.EMPTY_BUFFER).addListener(ChannelFutureListener.CLOSE);
-        } else if (channel.isActive() && channel.bytesBeforeWritable() > UNREAD_BYTES_MAX) {
-            connection.drop("it does not read the replies to its options");
         }
     }
 
