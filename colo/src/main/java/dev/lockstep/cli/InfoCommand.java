@@ -170,7 +170,11 @@ final class InfoCommand implements Callable<Integer> {
         if (question != null) {
             return answer(uri, question);
         }
-        System.out.print(map == null ? report(uri) : map(uri, map));
+        if (map != null) {
+            map(uri, map);
+        } else {
+            System.out.print(report(uri));
+        }
         return YES;
     }
 
@@ -236,9 +240,7 @@ final class InfoCommand implements Callable<Integer> {
             ByteBuffer head =
                     ByteBuffer.allocate((int) Math.min(Content.PROBE_BYTES, export.size()));
             if (head.hasRemaining()) {
-                server.use(facts.uri().export())
-                        .start(NbdProtocol.CMD_READ, 0, 0, head.remaining(), head)
-                        .await();
+                server.read(facts.uri().export(), 0, head);
             }
             return facts.withContent(Content.of(head.array()));
         } catch (BlockException _) {
@@ -257,8 +259,9 @@ final class InfoCommand implements Callable<Integer> {
         }
     }
 
-    private String map(NbdUri uri, String context) throws IOException {
-        List<StatusExtent> extents = new ArrayList<>();
+    /// Extents are printed as they come: a server may tell of more than we could hold.
+    private void map(NbdUri uri, String context) throws IOException {
+        MapPrinter printer = new MapPrinter(System.out, context, json, totals);
         try (RemoteDevice device =
                 RemoteDevice.open(
                         context.equals(NbdProtocol.META_BASE_ALLOCATION)
@@ -269,23 +272,15 @@ final class InfoCommand implements Callable<Integer> {
                         "%s: the server has no metadata context '%s' for this export"
                                 .formatted(uri, context));
             }
-            for (long at = 0; at < device.size(); at = extents.getLast().end()) {
-                device.status(context, at, device.size() - at)
-                        .forEach(extent -> add(extents, extent));
+            printer.begin();
+            for (long at = 0; at < device.size(); ) {
+                for (StatusExtent extent : device.status(context, at, device.size() - at)) {
+                    printer.add(extent);
+                    at = extent.end();
+                }
+                printer.flush();
             }
-        }
-        InfoPrinter printer = new InfoPrinter(json, true);
-        return totals ? printer.totals(context, extents) : printer.map(context, extents);
-    }
-
-    /// Joins what belongs together.
-    private static void add(List<StatusExtent> extents, StatusExtent extent) {
-        StatusExtent last = extents.isEmpty() ? null : extents.getLast();
-        if (last != null && last.flags() == extent.flags()) {
-            long length = last.length() + extent.length();
-            extents.set(extents.size() - 1, new StatusExtent(last.offset(), length, last.flags()));
-        } else {
-            extents.add(extent);
+            printer.end();
         }
     }
 

@@ -6,7 +6,6 @@ import com.fasterxml.jackson.core.JsonGenerator;
 import dev.lockstep.nbd.HeaderStyle;
 import dev.lockstep.nbd.NbdUri;
 import dev.lockstep.nbd.client.RemoteExport;
-import dev.lockstep.nbd.client.StatusExtent;
 
 import org.jspecify.annotations.Nullable;
 
@@ -15,7 +14,6 @@ import java.io.StringWriter;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.TreeMap;
 
 /// Writes what `lockstep info` found, as nbdinfo does: the lines, their order and the keys are what
 /// scripts know.
@@ -23,13 +21,6 @@ import java.util.TreeMap;
 /// @param json one JSON value instead of lines for people
 /// @param places whether URIs are told: those of a server that ends with us are of no use
 record InfoPrinter(boolean json, boolean places) {
-    private static final double PERCENT = 100;
-
-    /// One stretch of a map, or one sum of a map's totals.
-    private interface Row<T> {
-        void write(JsonGenerator generator, T value) throws IOException;
-    }
-
     /// Everything about a server and some of its exports.
     String exports(HeaderStyle headers, boolean encrypted, List<ExportFacts> exports)
             throws IOException {
@@ -137,91 +128,6 @@ record InfoPrinter(boolean json, boolean places) {
         return bytes + "\n";
     }
 
-    /// Every extent of a metadata context.
-    String map(String context, List<StatusExtent> extents) throws IOException {
-        if (json) {
-            return array(
-                    extents,
-                    (generator, extent) -> {
-                        generator.writeNumberField("offset", extent.offset());
-                        generator.writeNumberField("length", extent.length());
-                        type(generator, context, extent.flags());
-                    });
-        }
-        StringBuilder text = new StringBuilder();
-        for (StatusExtent extent : extents) {
-            text.append(
-                    "%10d  %10d  %3d  %s"
-                                    .formatted(
-                                            extent.offset(),
-                                            extent.length(),
-                                            extent.flags(),
-                                            words(context, extent.flags()))
-                                    .stripTrailing()
-                            + "\n");
-        }
-        return text.toString();
-    }
-
-    /// How many bytes there are of each type.
-    String totals(String context, List<StatusExtent> extents) throws IOException {
-        Map<Long, Long> bytes = new TreeMap<>();
-        extents.forEach(extent -> bytes.merge(extent.flags(), extent.length(), Long::sum));
-        double whole = bytes.values().stream().mapToLong(Long::longValue).sum() / PERCENT;
-        if (json) {
-            return array(
-                    List.copyOf(bytes.entrySet()),
-                    (generator, sum) -> {
-                        generator.writeNumberField("size", sum.getValue());
-                        generator.writeNumberField("percent", sum.getValue() / whole);
-                        type(generator, context, sum.getKey());
-                    });
-        }
-        StringBuilder text = new StringBuilder();
-        bytes.forEach(
-                (flags, sum) ->
-                        text.append(
-                                String.format(
-                                                        Locale.ROOT,
-                                                        "%10d %5.1f%% %3d %s",
-                                                        sum,
-                                                        sum / whole,
-                                                        flags,
-                                                        words(context, flags))
-                                                .stripTrailing()
-                                        + "\n"));
-        return text.toString();
-    }
-
-    private static void type(JsonGenerator generator, String context, long flags)
-            throws IOException {
-        generator.writeNumberField("type", flags);
-        String words = words(context, flags);
-        if (!words.isEmpty()) {
-            generator.writeStringField("description", words);
-        }
-    }
-
-    /// What a type means, for the contexts that are widely known; else nothing.
-    private static String words(String context, long flags) {
-        if (context.equals("base:allocation")) {
-            return switch ((int) flags) {
-                case 0 -> "data";
-                case 1 -> "hole";
-                case 2 -> "zero";
-                case 3 -> "hole,zero";
-                default -> "";
-            };
-        }
-        if (context.startsWith("qemu:dirty-bitmap:")) {
-            return flags == 0 ? "clean" : flags == 1 ? "dirty" : "";
-        }
-        if (context.equals("qemu:allocation-depth")) {
-            return flags == 0 ? "absent" : flags == 1 ? "local" : "backing depth " + flags;
-        }
-        return "";
-    }
-
     private static String withHuman(long bytes) {
         String human = human(bytes);
         return human.equals(Long.toString(bytes)) ? human : bytes + " (" + human + ")";
@@ -240,19 +146,6 @@ record InfoPrinter(boolean json, boolean places) {
 
     private interface Writing {
         void write(JsonGenerator generator) throws IOException;
-    }
-
-    private static <T> String array(List<T> values, Row<T> row) throws IOException {
-        return generated(
-                generator -> {
-                    generator.writeStartArray();
-                    for (T value : values) {
-                        generator.writeStartObject();
-                        row.write(generator, value);
-                        generator.writeEndObject();
-                    }
-                    generator.writeEndArray();
-                });
     }
 
     private static String generated(Writing content) throws IOException {

@@ -131,6 +131,20 @@ class InfoIT {
         }
     }
 
+    @Test
+    void a_map_without_end_is_told_until_nobody_reads_it() {
+        String told =
+                Peer.run(
+                                "/bin/bash",
+                                "-c",
+                                "LOCKSTEP_NO_BUILD=1 \"$1\" info --map -- [ nbdkit sparse-random 1T ] | head -2",
+                                "bash",
+                                Lockstep.ROOT.resolve("lockstep").toString())
+                        .expectSuccess()
+                        .output();
+        assertEquals(2, told.lines().count(), told);
+    }
+
     /// An image with data, a hole, and data at the end.
     private Path image(String format) {
         Path disk = folder.resolve("disk." + format);

@@ -25,8 +25,8 @@ final class Handshake {
     /// The largest block size that the protocol allows a server to demand.
     private static final int MINIMUM_BLOCK_MAX = 64 << 10;
 
-    /// A server may have a context for each of many bitmaps.
-    private static final int CONTEXTS_MAX = 1024;
+    /// A server may have a context for each bitmap of an image: qcow2 allows 65,535.
+    private static final int CONTEXTS_MAX = 1 << 17;
 
     private static final List<Integer> ITEMS =
             List.of(

@@ -9,9 +9,10 @@ import dev.lockstep.nbd.OptionReply;
 
 import org.jspecify.annotations.Nullable;
 
+import java.nio.ByteBuffer;
 import java.util.List;
 
-/// A server that is asked what it has, on a connection that stays in the handshake until [#use].
+/// A server that is asked what it has, on a connection that stays in the handshake until [#read].
 /// Used by one thread at a time.
 ///
 /// Every call takes at most [RemoteOptions#connectDeadline].
@@ -93,10 +94,10 @@ public final class RemoteServer implements AutoCloseable {
                 .toList();
     }
 
-    /// Ends the questions by using an export. The connection is closed with this.
+    /// Reads from an export, which ends the questions.
     ///
     /// @throws BlockException if there is no such export, or the server does not let us use it
-    public NbdConnection use(String export) throws BlockException {
+    public void read(String export, long offset, ByteBuffer target) throws BlockException {
         NbdConnection connection =
                 inTime(
                         () -> {
@@ -104,7 +105,13 @@ public final class RemoteServer implements AutoCloseable {
                             return NbdConnection.over(options, dialogue, entered);
                         });
         used = connection;
-        return connection;
+        inTime(
+                () -> {
+                    connection
+                            .start(NbdProtocol.CMD_READ, 0, offset, target.remaining(), target)
+                            .await();
+                    return connection;
+                });
     }
 
     private <T> T inTime(Connecting.Step<T> question) throws BlockException {

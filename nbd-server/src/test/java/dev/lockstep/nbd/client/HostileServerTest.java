@@ -20,6 +20,7 @@ import org.junit.jupiter.api.Timeout;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -306,6 +307,65 @@ class HostileServerTest {
                     wire.out.write(new byte[100]);
                     wire.hangUp();
                 });
+    }
+
+    @Test
+    void errors_or_bytes_that_never_come_to_an_end_are_given_up_at_the_deadline() throws Exception {
+        List<Answer> endless =
+                List.of(
+                        (wire, request) -> {
+                            byte[] error = ByteBuffer.allocate(6).putInt(5).array();
+                            while (true) {
+                                wire.chunk(
+                                        0, NbdProtocol.REPLY_TYPE_ERROR, request.cookie(), error);
+                            }
+                        },
+                        (wire, request) -> {
+                            wire.data(false, request.cookie(), OFFSET, new byte[BYTES - 1]);
+                            wire.chunkHeader(
+                                    DONE, NbdProtocol.REPLY_TYPE_OFFSET_DATA, request.cookie(), 9);
+                            wire.out.flush();
+                        });
+        for (Answer answer : endless) {
+            try (FakeServer server =
+                            FakeServer.afterHandshake(
+                                    true, wire -> answer.to(wire, wire.request()));
+                    RemoteDevice device = RemoteDevice.open(impatient(server))) {
+                BlockException failure =
+                        assertThrows(
+                                BlockException.class,
+                                () -> device.read(OFFSET, ByteBuffer.allocateDirect(BYTES)));
+                assertEquals(Kind.TIMEOUT, failure.kind());
+            }
+        }
+    }
+
+    private static RemoteOptions impatient(FakeServer server) {
+        return server.options().withDeadlines(Duration.ofSeconds(10), Duration.ofMillis(300));
+    }
+
+    @Test
+    void replies_may_come_in_any_order() throws Exception {
+        try (FakeServer server =
+                        FakeServer.afterHandshake(
+                                true,
+                                wire -> {
+                                    Received first = wire.request();
+                                    Received second = wire.request();
+                                    byte[] twos = new byte[BYTES];
+                                    Arrays.fill(twos, (byte) 2);
+                                    wire.data(true, second.cookie(), second.offset(), twos);
+                                    wire.hole(true, first.cookie(), first.offset(), BYTES);
+                                });
+                RemoteDevice device = RemoteDevice.open(server.options())) {
+            ByteBuffer zeroes = ByteBuffer.allocateDirect(BYTES).put(0, (byte) 9);
+            ByteBuffer twos = ByteBuffer.allocateDirect(BYTES);
+            Pending first = device.startRead(0, zeroes);
+            device.read(OFFSET, twos);
+            first.await();
+            assertEquals(0, zeroes.get(0));
+            assertEquals(2, twos.get(0));
+        }
     }
 
     @Test

@@ -20,6 +20,7 @@ import org.junit.jupiter.api.io.TempDir;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 
 /// What servers tell about their exports to a client that does not use them.
@@ -102,6 +103,21 @@ class RemoteServerTest {
             BlockException unknown =
                     assertThrows(BlockException.class, () -> device.status("x:y", 0, 512));
             assertEquals(Kind.UNSUPPORTED, unknown.kind());
+        }
+    }
+
+    @Test
+    void a_server_that_never_answers_a_read_is_not_waited_for() throws Exception {
+        try (FakeServer server = FakeServer.afterHandshake(true, wire -> wire.request());
+                RemoteServer asked =
+                        RemoteServer.connect(
+                                server.options()
+                                        .withDeadlines(
+                                                Duration.ofMillis(500), Duration.ofHours(1)))) {
+            ByteBuffer head = ByteBuffer.allocate(512);
+            BlockException silent =
+                    assertThrows(BlockException.class, () -> asked.read("x", 0, head));
+            assertEquals(Kind.TIMEOUT, silent.kind());
         }
     }
 
