@@ -120,9 +120,7 @@ final class MapPrinter {
     private void print(long flags, long bytes, double percent) throws IOException {
         String words = words(context, flags);
         if (json == null) {
-            line(
-                    String.format(
-                            Locale.ROOT, "%10d %5.1f%% %3d %s", bytes, percent, flags, words));
+            line(String.format(Locale.ROOT, "%10d %5.1f%% %3d %s", bytes, percent, flags, words));
         } else {
             json.writeStartObject();
             json.writeNumberField("size", bytes);
