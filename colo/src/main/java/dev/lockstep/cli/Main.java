@@ -68,6 +68,11 @@ public final class Main implements Callable<Integer> {
         int status = execute(arguments);
         EarlyEnd.over();
         System.out.flush();
+        if (status == 0) {
+            // What succeeded has closed all that it opened, and leaves hooks nothing to do.
+            // exit() would first load a logging system, to find that nobody wants to know.
+            Runtime.getRuntime().halt(0);
+        }
         System.exit(status);
     }
 

@@ -47,6 +47,8 @@ final class Rehearsal {
             run("copy", "--flush", uri, copy.toString());
             run("copy", copy.toString(), uri);
             run("copy", "-p", uri, "null:");
+            run("img", "convert", "-f", "raw", "-O", "qcow2", uri, image.toString());
+            run("img", "convert", "-n", "-f", "qcow2", "-O", "raw", image.toString(), uri);
             rehearseImages(disk.toString(), image.toString(), copy.toString());
         } finally {
             System.setOut(output);
@@ -62,13 +64,19 @@ final class Rehearsal {
     private static void rehearseImages(String disk, String image, String copy) {
         run("img", "create", "-f", "qcow2", image, "4M");
         run("img", "convert", "-c", "-U", "-f", "raw", "-O", "qcow2", disk, image);
-        run("img", "convert", "-U", "-f", "raw", "-O", "qcow2", disk, image);
         run("img", "convert", "-f", "qcow2", "-O", "raw", image, copy);
+        run("img", "convert", "-U", "-f", "raw", "-O", "qed", disk, image);
+        run("img", "convert", "-f", "qed", "-O", "raw", image, copy);
+        run("img", "convert", "-U", "-m", "16", "-W", "-f", "raw", "-O", "raw", disk, copy);
+        run("img", "convert", "-U", "-m", "16", "-W", "-f", "raw", "-O", "qcow2", disk, image);
+        run("img", "convert", "-m", "16", "-W", "-f", "qcow2", "-O", "qcow2", image, copy);
         run("img", "measure", "-O", "qcow2", image);
         run("img", "check", image);
+        run("img", "info", image);
         run("img", "info", "--output=json", image);
         run("img", "map", image);
-        run("img", "compare", image, image);
+        run("img", "map", "--output=json", image);
+        run("img", "compare", image, copy);
         run("io", "-f", "qcow2", "-c", "write -q 0 64k", "-c", "read -q 0 64k", image);
     }
 

@@ -75,8 +75,8 @@ class LauncherIT {
                     .pollInterval(Duration.ofMillis(5))
                     .until(() -> Files.exists(classes) && reads(classes));
             server.destroy();
+            // Whether it came to be ready is a race: the JVM does not act on a signal at once.
             assertEquals(0, server.waitFor());
-            assertEquals("", Files.readString(output));
         } finally {
             server.destroyForcibly();
         }

@@ -1,20 +1,17 @@
 package dev.lockstep.block.file;
 
-import static java.lang.foreign.ValueLayout.JAVA_INT;
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
-import static java.lang.foreign.ValueLayout.JAVA_SHORT;
-
 import dev.lockstep.block.posix.Libc;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 
 /// The system calls of 64-bit Linux that files need, like a C header. No policy lives here.
 ///
 /// A call that fails returns minus its error number, as the kernel itself does. Those named
-/// `...Now` return -1 for any error instead: they are the hot ones, and whoever makes them falls
-/// back to the blocking call, which then says what is wrong.
+/// `...Now` are the hot ones: they never allocate, and whoever makes them falls back to the
+/// blocking call if they fail.
 ///
 /// Addresses are passed as numbers; the caller keeps the memory alive and open.
 @SuppressWarnings("restricted") // memory is given by its address
@@ -56,26 +53,21 @@ final class Posix {
     private static final int STATX_BASIC_STATS = 0x7ff;
     private static final int STATX_DIOALIGN = 0x2000;
 
-    private static final MethodHandle OPEN = Libc.bindWithErrno("open");
-    private static final MethodHandle CLOSE = Libc.bindWithErrno("close");
-    private static final MethodHandle PREAD = Libc.bindWithErrno("pread64");
-    private static final MethodHandle PWRITE = Libc.bindWithErrno("pwrite64");
-    private static final MethodHandle PREADV2 = Libc.bindWithErrno("preadv2");
-    private static final MethodHandle FDATASYNC = Libc.bindWithErrno("fdatasync");
-    private static final MethodHandle FALLOCATE = Libc.bindWithErrno("fallocate");
-    private static final MethodHandle FTRUNCATE = Libc.bindWithErrno("ftruncate");
-    private static final MethodHandle LSEEK = Libc.bindWithErrno("lseek");
-    private static final MethodHandle STATX = Libc.bindWithErrno("statx");
-    private static final MethodHandle FSTATFS = Libc.bindWithErrno("fstatfs");
-    private static final MethodHandle IOCTL = Libc.bindWithErrno("ioctl");
-    private static final MethodHandle FCNTL = Libc.bindWithErrno("fcntl");
-    private static final MethodHandle MEMFD_CREATE = Libc.bindWithErrno("memfd_create");
-
-    // Without an error number, for the calls that are made the most.
-    private static final MethodHandle PREAD_NOW = Libc.bind("pread64");
-    private static final MethodHandle PWRITE_NOW = Libc.bind("pwrite64");
-    private static final MethodHandle PREADV2_NOW = Libc.bind("preadv2");
-    private static final MethodHandle GETRUSAGE = Libc.bind("getrusage");
+    private static final Libc.Function OPEN = Libc.function("open");
+    private static final Libc.Function CLOSE = Libc.function("close");
+    private static final Libc.Function PREAD = Libc.function("pread64");
+    private static final Libc.Function PWRITE = Libc.function("pwrite64");
+    private static final Libc.Function PREADV2 = Libc.function("preadv2");
+    private static final Libc.Function FDATASYNC = Libc.function("fdatasync");
+    private static final Libc.Function FALLOCATE = Libc.function("fallocate");
+    private static final Libc.Function FTRUNCATE = Libc.function("ftruncate");
+    private static final Libc.Function LSEEK = Libc.function("lseek");
+    private static final Libc.Function STATX = Libc.function("statx");
+    private static final Libc.Function FSTATFS = Libc.function("fstatfs");
+    private static final Libc.Function IOCTL = Libc.function("ioctl");
+    private static final Libc.Function FCNTL = Libc.function("fcntl");
+    private static final Libc.Function MEMFD_CREATE = Libc.function("memfd_create");
+    private static final Libc.Function GETRUSAGE = Libc.function("getrusage");
 
     /// What a file is, and how `O_DIRECT` must address it.
     ///
@@ -96,19 +88,15 @@ final class Posix {
         private static final int DIO_MEM_ALIGN = 152;
         private static final int DIO_OFFSET_ALIGN = 156;
 
-        private static Stat of(MemorySegment statx) {
-            int type = statx.get(JAVA_SHORT, MODE) & 0xf000;
-            int alignment =
-                    Math.max(
-                            statx.get(JAVA_INT, DIO_MEM_ALIGN),
-                            statx.get(JAVA_INT, DIO_OFFSET_ALIGN));
+        private static Stat of(ByteBuffer statx) {
+            int type = statx.getShort(MODE) & 0xf000;
             return new Stat(
                     type == 0x8000,
                     type == 0x6000,
                     type == 0x4000,
-                    statx.get(JAVA_LONG, SIZE),
-                    statx.get(JAVA_LONG, BLOCKS) * BLOCK_BYTES,
-                    alignment);
+                    statx.getLong(SIZE),
+                    statx.getLong(BLOCKS) * BLOCK_BYTES,
+                    Math.max(statx.getInt(DIO_MEM_ALIGN), statx.getInt(DIO_OFFSET_ALIGN)));
         }
     }
 
@@ -116,55 +104,27 @@ final class Posix {
 
     static int open(String path, int flags, int mode) {
         try (Arena arena = Arena.ofConfined()) {
-            return call(OPEN, arena.allocateFrom(path).address(), flags, mode);
+            return intCall(OPEN, Libc.text(arena, path), flags, mode);
         }
     }
 
     static int close(int fd) {
-        return call(CLOSE, fd);
+        return intCall(CLOSE, fd);
     }
 
     static long pread(int fd, long address, long length, long offset) {
-        try {
-            MemorySegment errno = Scratch.ofThread().errno;
-            return failed(
-                    (long) PREAD.invokeExact(errno, (long) fd, address, length, offset, 0L, 0L),
-                    errno);
-        } catch (Throwable e) {
-            throw unexpected(e);
-        }
+        return call(PREAD, fd, address, length, offset, 0);
     }
 
     static long pwrite(int fd, long address, long length, long offset) {
-        try {
-            MemorySegment errno = Scratch.ofThread().errno;
-            return failed(
-                    (long) PWRITE.invokeExact(errno, (long) fd, address, length, offset, 0L, 0L),
-                    errno);
-        } catch (Throwable e) {
-            throw unexpected(e);
-        }
+        return call(PWRITE, fd, address, length, offset, 0);
     }
 
     /// Whether a read of this file can be told not to wait. Asked by doing it.
     static long probeNoWait(int fd) {
         try (Arena arena = Arena.ofConfined()) {
-            Scratch scratch = Scratch.ofThread();
-            scratch.setIovec(arena.allocate(1).address(), 1);
-            MemorySegment errno = scratch.errno;
-            return failed(
-                    (long)
-                            PREADV2.invokeExact(
-                                    errno,
-                                    (long) fd,
-                                    scratch.iovec.address(),
-                                    1L,
-                                    0L,
-                                    RWF_NOWAIT,
-                                    0L),
-                    errno);
-        } catch (Throwable e) {
-            throw unexpected(e);
+            long iovec = Scratch.ofThread().iovec(arena.allocate(1).address(), 1);
+            return call(PREADV2, fd, iovec, 1, 0, RWF_NOWAIT);
         }
     }
 
@@ -175,67 +135,61 @@ final class Posix {
             return -1;
         }
         try {
-            scratch.setIovec(address, length);
-            return (long)
-                    PREADV2_NOW.invokeExact(
-                            (long) fd, scratch.iovec.address(), 1L, offset, RWF_NOWAIT, 0L);
-        } catch (Throwable e) {
-            throw unexpected(e);
+            long iovec = scratch.iovec(address, length);
+            return PREADV2.call(scratch.errno, fd, iovec, 1, offset, RWF_NOWAIT, 0);
         } finally {
             scratch.giveBack();
         }
     }
 
     static long preadNow(int fd, long address, long length, long offset) {
-        try {
-            return (long) PREAD_NOW.invokeExact((long) fd, address, length, offset, 0L, 0L);
-        } catch (Throwable e) {
-            throw unexpected(e);
-        }
+        return now(PREAD, fd, address, length, offset);
     }
 
     static long pwriteNow(int fd, long address, long length, long offset) {
+        return now(PWRITE, fd, address, length, offset);
+    }
+
+    private static long now(
+            Libc.Function function, int fd, long address, long length, long offset) {
+        Scratch scratch = Scratch.take();
+        if (scratch == null) {
+            return -1;
+        }
         try {
-            return (long) PWRITE_NOW.invokeExact((long) fd, address, length, offset, 0L, 0L);
-        } catch (Throwable e) {
-            throw unexpected(e);
+            return function.call(scratch.errno, fd, address, length, offset, 0, 0);
+        } finally {
+            scratch.giveBack();
         }
     }
 
     static int fdatasync(int fd) {
-        return call(FDATASYNC, fd);
+        return intCall(FDATASYNC, fd);
     }
 
     static int fallocate(int fd, int mode, long offset, long length) {
-        return call(FALLOCATE, fd, mode, offset, length, 0);
+        return intCall(FALLOCATE, fd, mode, offset, length, 0);
     }
 
     static int ftruncate(int fd, long length) {
-        return call(FTRUNCATE, fd, length);
+        return intCall(FTRUNCATE, fd, length);
     }
 
     static long lseek(int fd, long offset, int whence) {
-        try {
-            MemorySegment errno = Scratch.ofThread().errno;
-            return failed(
-                    (long) LSEEK.invokeExact(errno, (long) fd, offset, (long) whence, 0L, 0L, 0L),
-                    errno);
-        } catch (Throwable e) {
-            throw unexpected(e);
-        }
+        return call(LSEEK, fd, offset, whence, 0, 0);
     }
 
     /// What is known of an open descriptor, which never fails.
     static Stat stat(int fd) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment out = arena.allocate(Stat.BYTES, Long.BYTES);
-            long here = arena.allocateFrom("").address();
+            long here = Libc.text(arena, "");
             int mask = STATX_BASIC_STATS | STATX_DIOALIGN;
-            int result = call(STATX, fd, here, AT_EMPTY_PATH, mask, out.address());
+            int result = intCall(STATX, fd, here, AT_EMPTY_PATH, mask, out.address());
             if (result < 0) {
                 throw new IllegalStateException("statx: " + Errno.text(result));
             }
-            return Stat.of(out);
+            return Stat.of(fields(out));
         }
     }
 
@@ -243,32 +197,33 @@ final class Posix {
     static long fileSystem(int fd) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment out = arena.allocate(Stat.BYTES, Long.BYTES);
-            int result = call(FSTATFS, fd, out.address());
-            return result < 0 ? result : out.get(JAVA_LONG, 0);
+            int result = intCall(FSTATFS, fd, out.address());
+            return result < 0 ? result : fields(out).getLong(0);
         }
     }
 
     /// An ioctl that answers with a number of 32 or 64 bits.
     static long ioctlNumber(int fd, long request) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment out = arena.allocate(JAVA_LONG);
-            int result = call(IOCTL, fd, request, out.address());
-            return result < 0 ? result : out.get(JAVA_LONG, 0);
+            MemorySegment out = arena.allocate(Long.BYTES, Long.BYTES);
+            int result = intCall(IOCTL, fd, request, out.address());
+            return result < 0 ? result : fields(out).getLong(0);
         }
     }
 
     /// An ioctl that is told a range: `uint64_t[2]`.
     static int ioctlRange(int fd, long request, long offset, long length) {
         try (Arena arena = Arena.ofConfined()) {
-            return call(
-                    IOCTL, fd, request, arena.allocateFrom(JAVA_LONG, offset, length).address());
+            MemorySegment range = arena.allocate(2 * Long.BYTES, Long.BYTES);
+            fields(range).putLong(offset).putLong(length);
+            return intCall(IOCTL, fd, request, range.address());
         }
     }
 
     /// Locks one byte for this descriptor, shared with other readers of the byte.
     static int lockByte(int fd, long position) {
         try (Arena arena = Arena.ofConfined()) {
-            return call(FCNTL, fd, F_OFD_SETLK, flock(arena, F_RDLCK, position).address());
+            return intCall(FCNTL, fd, F_OFD_SETLK, flock(arena, F_RDLCK, position).address());
         }
     }
 
@@ -276,11 +231,11 @@ final class Posix {
     static int byteIsLocked(int fd, long position) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment lock = flock(arena, F_WRLCK, position);
-            int result = call(FCNTL, fd, F_OFD_GETLK, lock.address());
+            int result = intCall(FCNTL, fd, F_OFD_GETLK, lock.address());
             if (result < 0) {
                 return result;
             }
-            return lock.get(JAVA_SHORT, 0) == F_UNLCK ? 0 : 1;
+            return fields(lock).getShort(0) == F_UNLCK ? 0 : 1;
         }
     }
 
@@ -294,17 +249,9 @@ final class Posix {
         try {
             int result =
                     (int)
-                            (long)
-                                    GETRUSAGE.invokeExact(
-                                            RUSAGE_THREAD,
-                                            scratch.rusage.address(),
-                                            0L,
-                                            0L,
-                                            0L,
-                                            0L);
+                            GETRUSAGE.call(
+                                    scratch.errno, RUSAGE_THREAD, scratch.rusage(), 0, 0, 0, 0);
             return result < 0 ? -1 : scratch.voluntarySwitches();
-        } catch (Throwable e) {
-            throw unexpected(e);
         } finally {
             scratch.giveBack();
         }
@@ -312,7 +259,7 @@ final class Posix {
 
     static int memfdCreate(String name) {
         try (Arena arena = Arena.ofConfined()) {
-            return call(MEMFD_CREATE, arena.allocateFrom(name).address(), MFD_CLOEXEC);
+            return intCall(MEMFD_CREATE, Libc.text(arena, name), MFD_CLOEXEC);
         }
     }
 
@@ -323,44 +270,37 @@ final class Posix {
     /// struct flock { short type, whence; off_t start, length; pid_t pid; }
     private static MemorySegment flock(Arena arena, short type, long position) {
         MemorySegment lock = arena.allocate(32, Long.BYTES);
-        lock.set(JAVA_SHORT, 0, type);
-        lock.set(JAVA_LONG, 8, position);
-        lock.set(JAVA_LONG, 16, 1);
+        fields(lock).putShort(0, type).putLong(8, position).putLong(16, 1);
         return lock;
     }
 
-    private static long failed(long result, MemorySegment errno) {
-        return result >= 0 ? result : -errno.get(JAVA_INT, 0);
+    /// For what lies in memory. A buffer, as the JVM generates code for each type of value that a
+    /// segment is asked for.
+    private static ByteBuffer fields(MemorySegment memory) {
+        return memory.asByteBuffer().order(ByteOrder.nativeOrder());
+    }
+
+    private static long call(Libc.Function function, long a, long b, long c, long d, long e) {
+        Scratch scratch = Scratch.ofThread();
+        return scratch.resultOf(function.call(scratch.errno, a, b, c, d, e, 0));
     }
 
     /// Calls a function whose result is an `int`.
-    private static int call(MethodHandle function, long a, long b, long c, long d, long e) {
-        try {
-            MemorySegment errno = Scratch.ofThread().errno;
-            int result = (int) (long) function.invokeExact(errno, a, b, c, d, e, 0L);
-            return result >= 0 ? result : -errno.get(JAVA_INT, 0);
-        } catch (Throwable thrown) {
-            throw unexpected(thrown);
-        }
+    private static int intCall(Libc.Function function, long a, long b, long c, long d, long e) {
+        Scratch scratch = Scratch.ofThread();
+        int result = (int) function.call(scratch.errno, a, b, c, d, e, 0);
+        return (int) scratch.resultOf(result);
     }
 
-    private static int call(MethodHandle function, long a) {
-        return call(function, a, 0, 0, 0, 0);
+    private static int intCall(Libc.Function function, long a) {
+        return intCall(function, a, 0, 0, 0, 0);
     }
 
-    private static int call(MethodHandle function, long a, long b) {
-        return call(function, a, b, 0, 0, 0);
+    private static int intCall(Libc.Function function, long a, long b) {
+        return intCall(function, a, b, 0, 0, 0);
     }
 
-    private static int call(MethodHandle function, long a, long b, long c) {
-        return call(function, a, b, c, 0, 0);
-    }
-
-    private static RuntimeException unexpected(Throwable e) {
-        return switch (e) {
-            case RuntimeException runtime -> runtime;
-            case Error error -> throw error;
-            default -> new IllegalStateException(e);
-        };
+    private static int intCall(Libc.Function function, long a, long b, long c) {
+        return intCall(function, a, b, c, 0, 0);
     }
 }

@@ -1,12 +1,11 @@
 package dev.lockstep.block.file;
 
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
-
 import org.jspecify.annotations.Nullable;
 
 import java.lang.foreign.Arena;
-import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 
 /// Native memory that a system call needs besides its data: the error number, an `iovec`, a
@@ -18,39 +17,44 @@ final class Scratch {
     /// More than there can be carriers that are inside a call at once. A power of two.
     private static final int LENT_MAX = 256;
 
-    /// struct rusage: two times of two words each, then fourteen words.
-    private static final long RUSAGE_BYTES = 18 * Long.BYTES;
-
     // Where things lie in the memory of one: the error number first.
-    private static final long IOVEC = Long.BYTES;
-    private static final long RUSAGE = IOVEC + 2 * Long.BYTES;
+    private static final int IOVEC = Long.BYTES;
+    private static final int RUSAGE = IOVEC + 2 * Long.BYTES;
 
-    /// Three cache lines: no two threads write to the same one.
+    /// Three cache lines: no two threads write to the same one. A `rusage`, which is the last, is
+    /// two times of two words each and fourteen words.
     private static final long BYTES = 192;
 
     private static final long ALIGNMENT = 64;
 
-    private static final long VOLUNTARY_SWITCHES = 16 * Long.BYTES;
+    private static final int VOLUNTARY_SWITCHES = RUSAGE + 16 * Long.BYTES;
 
     private static final ThreadLocal<Scratch> OF_THREAD =
             ThreadLocal.withInitial(
                     () -> new Scratch(-1, Arena.ofAuto().allocate(BYTES, ALIGNMENT)));
 
-    private static final AtomicReferenceArray<@Nullable Scratch> TO_LEND = lendable();
+    /// Apart, because most commands never lend one.
+    private static final class ToLend {
+        static final AtomicReferenceArray<@Nullable Scratch> ALL = lendable();
 
+        private ToLend() {}
+    }
+
+    /// The error number of a call.
     final MemorySegment errno;
-    final MemorySegment iovec;
-    final MemorySegment rusage;
 
-    /// Its place in [#TO_LEND], or -1 if a thread owns it.
+    /// The same memory, all of it. A buffer, because the JVM generates code for each type of value
+    /// that a segment is asked for.
+    private final ByteBuffer memory;
+
+    /// Its place among those [ToLend], or -1 if a thread owns it.
     private final int place;
 
     /// @param memory [#BYTES] of it
     private Scratch(int place, MemorySegment memory) {
         this.place = place;
-        errno = memory.asSlice(0, Linker.Option.captureStateLayout());
-        iovec = memory.asSlice(IOVEC, RUSAGE - IOVEC);
-        rusage = memory.asSlice(RUSAGE, RUSAGE_BYTES);
+        errno = memory;
+        this.memory = memory.asByteBuffer().order(ByteOrder.nativeOrder());
     }
 
     /// The calling thread's own. On a virtual thread this allocates: for calls that are rare there.
@@ -66,7 +70,7 @@ final class Scratch {
         }
         int start = (int) thread.threadId();
         for (int index = 0; index < LENT_MAX; index++) {
-            Scratch scratch = TO_LEND.getAndSet((start + index) & (LENT_MAX - 1), null);
+            Scratch scratch = ToLend.ALL.getAndSet((start + index) & (LENT_MAX - 1), null);
             if (scratch != null) {
                 return scratch;
             }
@@ -76,19 +80,30 @@ final class Scratch {
 
     void giveBack() {
         if (place >= 0) {
-            TO_LEND.set(place, this);
+            ToLend.ALL.set(place, this);
         }
     }
 
-    /// struct iovec { void *base; size_t length; }
-    void setIovec(long address, long length) {
-        iovec.set(JAVA_LONG, 0, address);
-        iovec.set(JAVA_LONG, Long.BYTES, length);
+    /// What the call left: minus its error number if it failed.
+    long resultOf(long result) {
+        return result >= 0 ? result : -memory.getInt(0);
     }
 
-    /// The field ru_nvcsw of [#rusage].
+    /// The address of a `struct iovec { void *base; size_t length; }` of this content.
+    long iovec(long address, long length) {
+        memory.putLong(IOVEC, address);
+        memory.putLong(IOVEC + Long.BYTES, length);
+        return errno.address() + IOVEC;
+    }
+
+    /// The address of a `struct rusage` to be filled.
+    long rusage() {
+        return errno.address() + RUSAGE;
+    }
+
+    /// Its field ru_nvcsw.
     long voluntarySwitches() {
-        return rusage.get(JAVA_LONG, VOLUNTARY_SWITCHES);
+        return memory.getLong(VOLUNTARY_SWITCHES);
     }
 
     private static AtomicReferenceArray<@Nullable Scratch> lendable() {

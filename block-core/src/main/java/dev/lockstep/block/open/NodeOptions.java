@@ -43,7 +43,7 @@ public final class NodeOptions extends OptionReader {
             Inherited inherited,
             Registry.Reading reading)
             throws BlockException {
-        super("the driver '%s'".formatted(driver), prefix, tree);
+        super("the driver '" + driver + "'", prefix, tree);
         this.driver = driver;
         this.reading = reading;
         String _ = textOrNull("driver");

@@ -153,7 +153,7 @@ public record ImageFacts(
         StringBuilder text = new StringBuilder();
         line(text, "image", name());
         line(text, "file format", format);
-        line(text, "virtual size", "%s (%d bytes)".formatted(Sizes.human(bytes), bytes));
+        line(text, "virtual size", Sizes.human(bytes) + " (" + bytes + " bytes)");
         line(text, "disk size", allocatedBytes < 0 ? "unavailable" : Sizes.human(allocatedBytes));
         if (known == null) {
             return text.toString();

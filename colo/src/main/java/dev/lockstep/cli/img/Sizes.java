@@ -4,16 +4,9 @@ import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.open.ByteCount;
 
-import java.math.BigDecimal;
-import java.math.MathContext;
-import java.math.RoundingMode;
-
 /// Numbers of bytes, as qemu-img reads and writes them.
 final class Sizes {
     private static final String[] UNITS = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-
-    /// The digits that are written.
-    private static final MathContext DIGITS = new MathContext(3, RoundingMode.HALF_EVEN);
 
     private Sizes() {}
 
@@ -25,8 +18,12 @@ final class Sizes {
             value /= 1024;
             unit++;
         }
-        BigDecimal digits = new BigDecimal(value).round(DIGITS).stripTrailingZeros();
-        return digits.toPlainString() + " " + UNITS[unit];
+        double scale = value < 1 ? 1000 : value < 10 ? 100 : value < 100 ? 10 : 1;
+        double digits = Math.rint(value * scale) / scale;
+        long whole = (long) digits;
+        return (digits == whole ? Long.toString(whole) : Double.toString(digits))
+                + " "
+                + UNITS[unit];
     }
 
     /// Reads one.
