@@ -16,7 +16,7 @@ import io.netty.buffer.ByteBuf;
 /// a write that is cut off its first pages may have reached the device, as of any write that was
 /// not acknowledged.
 final class InlineIo {
-    /// The most that is done in one piece, about 50 us of copying: whole pages that fill a buffer
+    /// The most that is done in one piece, about 25 us of copying: whole pages that fill a buffer
     /// of the loop but for the page with the headers.
     static final int PIECE_BYTES = LoopBuffers.REPLY_BYTES - 4096;
 

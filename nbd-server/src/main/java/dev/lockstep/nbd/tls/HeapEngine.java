@@ -12,9 +12,9 @@ import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLParameters;
 import javax.net.ssl.SSLSession;
 
-/// The JDK's engine, given what was received in an array. It usually arrives in direct memory, where
-/// the JDK's AES-GCM is slower than in arrays by more than copying it costs. For the same reason who
-/// sends gives it an array to encrypt to.
+/// The JDK's engine, given what was received in an array. It usually arrives in direct memory,
+/// where the JDK's AES-GCM is slower than in arrays by more than copying it costs. For the same
+/// reason who sends gives it an array to encrypt to.
 ///
 /// It does one handshake: the JDK would do as many as the peer begins in TLS 1.2, and each costs
 /// more than asking for it. A change of keys in TLS 1.3 is none.
