@@ -14,10 +14,14 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Random;
 import java.util.stream.Stream;
 
 /// `lockstep nbd` on qcow2 images and their chains, beside qemu-nbd on the same.
 class NbdQcow2IT {
+    private static final int CHAINS = 4;
+    private static final int LAYERS = 4;
+
     @TempDir Path folder;
     private String top = "";
     private String base = "";
@@ -73,6 +77,44 @@ class NbdQcow2IT {
         }
         same("-r", "-B", "b0", mid);
         same("-r", "-A", "-B", "b0", top);
+    }
+
+    /// What lies beyond the end of a layer that is too short counts as that layer's.
+    @Test
+    void layers_of_any_length_are_told_of_as_by_qemu_nbd_and_qemu_img_map() throws IOException {
+        long seed = Long.getLong("seed", System.nanoTime());
+        System.out.println("layers of any length: seed " + seed);
+        Random random = new Random(seed);
+        for (int round = 0; round < CHAINS; round++) {
+            String image = makeLayers("chain%d-".formatted(round), random);
+            sameMaps("-r", "-A", "-f", "qcow2", image);
+            String[] map = {"map", "--output=json", "-f", "qcow2", image};
+            assertEquals(
+                    Peer.run(command("qemu-img", map)).expectSuccess().output(),
+                    Lockstep.run(command("img", map)).expectSuccess().output());
+        }
+    }
+
+    /// The name of the last one.
+    private String makeLayers(String name, Random random) {
+        String below = "";
+        String format = random.nextBoolean() ? "raw" : "qcow2";
+        for (int layer = 0; layer < LAYERS; layer++) {
+            String image = folder.resolve(name + layer).toString();
+            int clusters = 1 + random.nextInt(8);
+            String own = layer == 0 ? format : "qcow2";
+            String size = clusters * 64 + "k";
+            if (layer == 0) {
+                qemuImg("create", "-f", own, image, size);
+            } else {
+                String belows = layer == 1 ? format : "qcow2";
+                qemuImg("create", "-f", own, "-b", below, "-F", belows, image, size);
+            }
+            String verb = random.nextInt(3) == 0 ? "write -z" : "write -P 5";
+            qemuIoAs(own, image, verb + " %dk 64k".formatted(random.nextInt(clusters) * 64));
+            below = image;
+        }
+        return below;
     }
 
     /// qemu-nbd tells of a window of a chain as if there were nothing below its top.
@@ -144,6 +186,11 @@ class NbdQcow2IT {
 
     /// Ours and theirs have the same bytes, and tell the same about them.
     private void same(String... options) throws IOException {
+        sameMaps(options);
+        sameBytes(options);
+    }
+
+    private void sameMaps(String... options) {
         List<String> contexts = new ArrayList<>(List.of("base:allocation"));
         if (List.of(options).contains("-A")) {
             contexts.add("qemu:allocation-depth");
@@ -159,7 +206,6 @@ class NbdQcow2IT {
             assertEquals(told, maps(ours.uri(), contexts), () -> Arrays.toString(options));
             assertEquals("", ours.errors());
         }
-        sameBytes(options);
     }
 
     private void sameBytes(String... options) throws IOException {
@@ -213,7 +259,11 @@ class NbdQcow2IT {
     }
 
     private static void qemuIo(String image, String... commands) {
-        List<String> words = new ArrayList<>(List.of("qemu-io", "-f", "qcow2"));
+        qemuIoAs("qcow2", image, commands);
+    }
+
+    private static void qemuIoAs(String format, String image, String... commands) {
+        List<String> words = new ArrayList<>(List.of("qemu-io", "-f", format));
         for (String command : commands) {
             words.addAll(List.of("-c", command));
         }

@@ -8,6 +8,7 @@ import dev.lockstep.block.graph.Gate;
 import org.jspecify.annotations.Nullable;
 
 import java.nio.ByteBuffer;
+import java.util.List;
 
 /// What is read where an image has nothing: another image, whose length may differ, and zeroes
 /// beyond it.
@@ -40,15 +41,18 @@ public record Backing(@Nullable Gate gate) {
         return offset <= gate.size() - target.remaining() && gate.readNow(offset, target);
     }
 
-    /// Adds what a range is made of, at least the beginning of it, to the extents of the image.
-    void extents(long offset, long length, Extents found) throws BlockException {
+    /// What a range is made of for the image above, at least the beginning of it. A backing image
+    /// that is too short is as if it had zeroes beyond its end, so that is its depth.
+    public List<Extent> extents(long offset, long length) throws BlockException {
         if (gate == null || offset >= gate.size()) {
-            found.add(new Extent(offset, length, Extent.Kind.HOLE, 0));
-            return;
+            return List.of(new Extent(offset, length, Extent.Kind.HOLE, gate == null ? 0 : 2));
         }
-        for (Extent below : gate.extents(offset, Math.min(length, gate.size() - offset))) {
-            int depth = below.depth() == 0 ? 0 : below.depth() + 1;
-            found.add(new Extent(below.offset(), below.length(), below.kind(), depth));
-        }
+        return gate.extents(offset, Math.min(length, gate.size() - offset)).stream()
+                .map(e -> new Extent(e.offset(), e.length(), e.kind(), below(e.depth())))
+                .toList();
+    }
+
+    private static int below(int depth) {
+        return depth == 0 ? 0 : depth + 1;
     }
 }

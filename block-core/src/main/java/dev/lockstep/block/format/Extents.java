@@ -39,10 +39,10 @@ public final class Extents {
 
     /// Adds what the backing image has, at least the beginning of it.
     public void addBelow(long length) throws BlockException {
-        backing.extents(end, length, this);
+        backing.extents(end, length).forEach(this::add);
     }
 
-    void add(Extent next) {
+    private void add(Extent next) {
         Extent last = found.isEmpty() ? null : found.getLast();
         if (last != null && last.kind() == next.kind() && last.depth() == next.depth()) {
             found.removeLast();

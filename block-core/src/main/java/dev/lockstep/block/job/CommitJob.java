@@ -23,20 +23,16 @@ public final class CommitJob extends Job {
             base.resize(top.size());
         }
         return new DeviceCopy(
-                new Gate(new Selection(top, extent -> part(extent, layers, base))),
+                new Gate(new Selection(top, extent -> part(extent, layers))),
                 base,
                 top.size(),
                 CopyOptions.DEFAULT.with(false, true));
     }
 
-    /// What no layer has reads as zeroes because a layer in between ends before it: the base may
-    /// have something there all the same.
-    private static Selection.Part part(Extent extent, int layers, Gate base) throws BlockException {
-        if (extent.depth() != 0) {
-            return new Selection.Part(extent.length(), extent.depth() <= layers);
-        }
-        Extent below = base.extents(extent.offset(), extent.length()).getFirst();
-        long length = Math.min(extent.end(), below.end()) - extent.offset();
-        return new Selection.Part(length, below.kind() == Extent.Kind.DATA);
+    /// What the layers above the base have. That one of them is too short is as if it had zeroes
+    /// there: the base may have something all the same.
+    private static Selection.Part part(Extent extent, int layers) {
+        int depth = extent.depth();
+        return new Selection.Part(extent.length(), depth != 0 && depth <= layers);
     }
 }

@@ -261,7 +261,7 @@ public final class BufferOverlay implements BlockDevice, Layer, Located {
                 boolean here = held.get(cluster(at));
                 long runEnd = endOfRun(at, end, here);
                 if (runEnd > at) {
-                    found.addAll(here ? heldExtents(at, runEnd) : backingExtents(at, runEnd));
+                    found.addAll(here ? heldExtents(at, runEnd) : backing.extents(at, runEnd - at));
                     at = found.getLast().end();
                 }
             }
@@ -358,20 +358,6 @@ public final class BufferOverlay implements BlockDevice, Layer, Located {
         return store.extents(start, end - start).stream()
                 .map(e -> new Extent(e.offset(), e.length(), e.kind(), 1))
                 .toList();
-    }
-
-    private List<Extent> backingExtents(long start, long end) throws BlockException {
-        Gate gate = backing.gate();
-        if (gate == null || start >= gate.size()) {
-            return List.of(new Extent(start, end - start, Extent.Kind.HOLE, 0));
-        }
-        return gate.extents(start, Math.min(end, gate.size()) - start).stream()
-                .map(e -> new Extent(e.offset(), e.length(), e.kind(), below(e.depth())))
-                .toList();
-    }
-
-    private static int below(int depth) {
-        return depth == 0 ? 0 : depth + 1;
     }
 
     /// What a writing request does to the store.

@@ -45,9 +45,10 @@ record Layers(List<Node> nodes) {
         return nodes.get(index);
     }
 
-    /// A raw image has all of its bytes; no hole of it lets a layer below through.
+    /// A raw image has all of its bytes; no hole of it lets a layer below through. What lies beyond
+    /// the end of a layer that is too short is nobody's.
     Owner owner(Extent extent) {
-        if (extent.depth() > 0) {
+        if (extent.depth() > 0 && nodes.get(extent.depth() - 1).device().size() > extent.offset()) {
             return new Owner(extent.depth() - 1, true, extent.end());
         }
         int index = 0;
