@@ -31,8 +31,7 @@ import java.util.Optional;
 /// | command | arguments | returns |
 /// |---|---|---|
 /// | `colo-query-identity` | | `incarnation`, `yields`, `record` if there is one, the pair's
-/// `name`,
-/// `size` in bytes |
+/// `name`, `size` in bytes |
 /// | `colo-join` | `session`, `incarnation`, `sync`, `force`, `identity`, `before` if there is one
 /// | `session` |
 /// | `colo-checkpoint` | `session`, `generation`, `epoch` | `epoch` |

@@ -130,7 +130,9 @@ final class Layers {
     }
 
     /// Lets the disk show in the clusters that lie wholly in a range. From below: the hidden buffer
-    /// must not show where the active one holds nothing any more, nor after a power cut.
+    /// must not show where the active one holds nothing any more, nor after a power cut. A flush at
+    /// the same time writes the active map as it was before the hidden one as it was a moment
+    /// later.
     void drop(long offset, long length) {
         hidden.drop(offset, length);
         active.drop(offset, length);
