@@ -49,10 +49,10 @@ record SparseSink(Sink sink, int blockBytes) {
     private Run next(long offset, ByteBuffer bytes) {
         int start = bytes.position();
         int rest = bytes.remaining();
-        int length = blockBytes == 0 ? rest : blockLength(offset, rest);
+        int length = blockBytes == 0 ? rest : toBoundary(offset, rest);
         boolean zero = blockBytes > 0 && Zeroes.fill(bytes, start, length);
         while (length < rest) {
-            int block = blockLength(offset + length, rest - length);
+            int block = Math.min(blockBytes, rest - length);
             if (Zeroes.fill(bytes, start + length, block) != zero) {
                 break;
             }
@@ -62,7 +62,7 @@ record SparseSink(Sink sink, int blockBytes) {
         return new Run(offset, bytes.slice(start, length), zero);
     }
 
-    private int blockLength(long offset, int rest) {
+    private int toBoundary(long offset, int rest) {
         return (int) Math.min(blockBytes - offset % blockBytes, rest);
     }
 }
