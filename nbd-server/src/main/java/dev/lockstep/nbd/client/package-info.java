@@ -10,6 +10,11 @@
 /// reads; it handles every reply of a socket read in one pass and wakes the callers. No event loop,
 /// no callback, no lock on the way of a request.
 ///
+/// **Who reads.** Waking a caller for each reply costs two switches of threads. Where the owner
+/// says that nobody interrupts its platform threads, one of those that await a reply reads instead,
+/// for itself and for the others, and the reader steps aside (`Replies`). A copy does so: each of
+/// its workers has a connection, reads ahead and writes behind.
+///
 /// **Whose buffer is it.** A payload belongs to the request until it has settled *and* neither the
 /// writer nor the reader is at work on its bytes. So a request that was given up (a deadline, an
 /// abort) returns only once nothing can touch its buffer any more; closing the socket first is what
