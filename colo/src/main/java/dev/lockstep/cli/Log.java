@@ -2,20 +2,23 @@ package dev.lockstep.cli;
 
 import org.jspecify.annotations.Nullable;
 import org.slf4j.LoggerFactory;
+import org.slf4j.event.Level;
 
 import java.util.Locale;
-import java.util.Set;
 
-/// How much is logged. It has to be settled before the first logger exists, so that no class that
-/// has one is touched before.
+/// How much is logged.
 final class Log {
     private static final String LEVEL_VARIABLE = "LOCKSTEP_LOG";
-    private static final String PREFIX = "org.slf4j.simpleLogger.";
-    private static final Set<String> LEVELS =
-            Set.of("off", "error", "warn", "info", "debug", "trace");
 
-    /// A server that works is silent; one that lost its peer says so unasked.
-    private static final String LEVEL_DEFAULT = "warn";
+    /// One more than the levels have.
+    private static final int OFF = Level.ERROR.toInt() + 1;
+
+    /// What the libraries log is about themselves.
+    private static final String LIBRARY = "io.netty.";
+
+    /// The least that is logged. A server that works is silent; one that lost its peer says so
+    /// unasked.
+    private static volatile int threshold = Level.WARN.toInt();
 
     private Log() {}
 
@@ -23,41 +26,45 @@ final class Log {
     ///
     /// @param verbosity how often `-v` was given; `LOCKSTEP_LOG` wins over it
     static void configure(int verbosity) {
-        String level =
+        threshold =
                 switch (verbosity) {
-                    case 0 -> LEVEL_DEFAULT;
-                    case 1 -> "info";
-                    default -> "debug";
+                    case 0 -> Level.WARN.toInt();
+                    case 1 -> Level.INFO.toInt();
+                    default -> Level.DEBUG.toInt();
                 };
         String variable = System.getenv(LEVEL_VARIABLE);
         if (variable != null && !variable.isEmpty()) {
-            level = variable.toLowerCase(Locale.ROOT);
-            if (!LEVELS.contains(level)) {
-                throw new UsageError(
-                        "%s is one of off, error, warn, info, debug and trace, not '%s'"
-                                .formatted(LEVEL_VARIABLE, variable));
-            }
+            threshold =
+                    switch (variable.toLowerCase(Locale.ROOT)) {
+                        case "off" -> OFF;
+                        case "error" -> Level.ERROR.toInt();
+                        case "warn" -> Level.WARN.toInt();
+                        case "info" -> Level.INFO.toInt();
+                        case "debug" -> Level.DEBUG.toInt();
+                        case "trace" -> Level.TRACE.toInt();
+                        default ->
+                                throw new UsageError(
+                                        "%s is one of off, error, warn, info, debug and trace, not '%s'"
+                                                .formatted(LEVEL_VARIABLE, variable));
+                    };
         }
-        setDefault("defaultLogLevel", level);
-        setDefault("showDateTime", "true");
-        setDefault("dateTimeFormat", "HH:mm:ss.SSS");
-        setDefault("showShortLogName", "true");
-        // What the libraries log at these levels is about themselves.
-        setDefault("log.io.netty", level.equals("trace") ? "debug" : "error");
     }
 
     static boolean isDebug() {
-        String level = System.getProperty(PREFIX + "defaultLogLevel", LEVEL_DEFAULT);
-        return level.equals("debug") || level.equals("trace");
+        return threshold <= Level.DEBUG.toInt();
+    }
+
+    /// Whether the logger of this name says something of this level.
+    static boolean isEnabled(Level level, String name) {
+        int least = threshold;
+        if (name.startsWith(LIBRARY)) {
+            boolean all = least == Level.TRACE.toInt();
+            least = all ? Level.DEBUG.toInt() : Math.max(least, Level.ERROR.toInt());
+        }
+        return level.toInt() >= least;
     }
 
     static void stackTrace(@Nullable Throwable e) {
         LoggerFactory.getLogger(Main.class).error("unexpected", e);
-    }
-
-    private static void setDefault(String key, String value) {
-        if (System.getProperty(PREFIX + key) == null) {
-            System.setProperty(PREFIX + key, value);
-        }
     }
 }
