@@ -165,14 +165,15 @@ final class PairHistory implements AutoCloseable {
         secondaryGuest = new Writers(secondary.uri(), random);
     }
 
-    private void killBoth() {
+    /// Of what the secondary's guest wrote, a restart promises what was flushed.
+    private void killBoth() throws BlockException {
         secondaryGuest.stop();
+        secondaryGuest.flush();
         secondary.kill9();
         primary.kill9();
     }
 
-    /// The secondary finds its buffers: the checkpoint, and what its own guest wrote since, for
-    /// what was killed is the process and not the host.
+    /// The secondary finds its buffers: the checkpoint, and what its own guest flushed since.
     private void judgeRestart() throws Exception {
         primaryGuest.close();
         secondary = pair.startSecondary(buffers);

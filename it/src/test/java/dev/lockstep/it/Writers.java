@@ -56,6 +56,11 @@ final class Writers implements AutoCloseable {
         }
     }
 
+    /// Makes durable what was acknowledged until now.
+    void flush() throws BlockException {
+        disk.flush();
+    }
+
     @Override
     public void close() {
         stopped = true;
