@@ -188,6 +188,7 @@ final class Dialogue {
         }
         try {
             send(OptionCodec.encode(new Option.Abort()));
+            link.sayClosed();
         } catch (IOException _) {
             // Whoever has hung up needs no goodbye.
         }

@@ -23,6 +23,9 @@ interface Link extends ByteChannel, GatheringByteChannel {
         return write(sources, 0, sources.length);
     }
 
+    /// Tells the other side of an encrypted connection that nothing follows.
+    default void sayClosed() {}
+
     /// A connected socket as it is.
     static Link of(SocketChannel socket) {
         return new Plain(socket);
@@ -58,6 +61,11 @@ interface Link extends ByteChannel, GatheringByteChannel {
         @Override
         public boolean isOpen() {
             return tls.isOpen();
+        }
+
+        @Override
+        public void sayClosed() {
+            tls.sayClosed();
         }
 
         @Override

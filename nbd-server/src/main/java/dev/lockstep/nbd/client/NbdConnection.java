@@ -310,6 +310,7 @@ public final class NbdConnection implements AutoCloseable {
         send(goodbye);
         try {
             goodbye.await();
+            link.sayClosed();
         } catch (BlockException _) {
             // It was lost meanwhile, which is as good.
         }

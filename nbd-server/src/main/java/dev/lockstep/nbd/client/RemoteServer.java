@@ -130,6 +130,7 @@ public final class RemoteServer implements AutoCloseable {
         } catch (BlockException _) {
             // Some servers hang up without a word, which the protocol has come to allow.
         }
+        dialogue.link().sayClosed();
         NbdConnection.closeQuietly(dialogue.link());
     }
 

@@ -19,7 +19,8 @@ import javax.net.ssl.SSLException;
 ///
 /// Neither NBD nor the monitor needs the end of the stream to be authentic, since both say goodbye
 /// in their own protocol. Therefore the end of the socket is the end of the stream, and closing
-/// sends nothing: it never waits for a peer that does not read.
+/// sends nothing: it never waits for a peer that does not read. Who has said goodbye calls
+/// [#sayClosed] first.
 public final class TlsChannel implements ByteChannel, GatheringByteChannel {
     /// 15 records: what a system call takes or gives of a long stream.
     private static final int BUFFER_BYTES = 256 << 10;
@@ -317,6 +318,25 @@ public final class TlsChannel implements ByteChannel, GatheringByteChannel {
             socket.write(sending);
         }
         sending.clear();
+    }
+
+    /// Tells the other side that nothing follows (close_notify), unless somebody is still writing.
+    /// Whether that arrives does not matter. It may wait for a peer that does not read.
+    public void sayClosed() {
+        if (!begun || !writing.tryLock()) {
+            return;
+        }
+        try {
+            engine.closeOutbound();
+            while (!engine.isOutboundDone()
+                    && engine.wrap(NOTHING, sending).bytesProduced() > 0) {
+                flush();
+            }
+        } catch (IOException _) {
+            // The other side has gone, and needs no goodbye.
+        } finally {
+            writing.unlock();
+        }
     }
 
     @Override

@@ -1,5 +1,6 @@
 package dev.lockstep.nbd.client;
 
+import static org.awaitility.Awaitility.await;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -24,6 +25,18 @@ import dev.lockstep.nbd.tls.ServerTls;
 import dev.lockstep.nbd.tls.TlsCredentials;
 import dev.lockstep.nbd.tls.TlsCredentials.Endpoint;
 
+import dev.lockstep.nbd.OptionReplyCodec;
+import dev.lockstep.nbd.tls.TlsChannel;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.nio.channels.ByteChannel;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import javax.net.ssl.SSLEngine;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -31,8 +44,11 @@ import org.junit.jupiter.api.io.TempDir;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Queue;
 import java.util.Random;
 import java.util.Set;
+import java.util.concurrent.ConcurrentLinkedQueue;
 
 /// Our client on other people's servers, which use GnuTLS.
 class TlsClientTest {
@@ -226,6 +242,86 @@ class TlsClientTest {
             String words = failure(server.options().withTls(x509()));
             assertTrue(words.contains("in the clear") || words.contains("TLS does not"), words);
         }
+    }
+
+    @Test
+    @Shows("tls.client-fixed")
+    void a_server_without_fixed_newstyle_is_not_asked_for_tls() throws Exception {
+        Queue<Integer> afterwards = new ConcurrentLinkedQueue<>();
+        try (FakeServer server =
+                new FakeServer(
+                        wire -> {
+                            wire.out.writeLong(NbdProtocol.INIT_MAGIC);
+                            wire.out.writeLong(NbdProtocol.OPTION_MAGIC);
+                            wire.out.writeShort(0);
+                            wire.out.flush();
+                            wire.in.readInt();
+                            afterwards.add(wire.in.read());
+                        })) {
+            String words = failure(server.options().withTls(x509()));
+            assertTrue(words.contains("does not offer TLS"), words);
+            await().until(() -> !afterwards.isEmpty());
+        }
+        assertEquals(List.of(-1), List.copyOf(afterwards), "nothing but the end");
+    }
+
+    @Test
+    @Shows("tls.shutdown")
+    void who_says_goodbye_ends_tls_before_the_connection() throws Exception {
+        TlsCredentials own = TlsCredentials.x509(certificates, Endpoint.SERVER, true);
+        try (ServerSocketChannel listener = ServerSocketChannel.open();
+                ExecutorService thread = Executors.newVirtualThreadPerTaskExecutor()) {
+            listener.bind(new InetSocketAddress("127.0.0.1", 0));
+            Future<Boolean> ended = thread.submit(() -> refuseAll(listener, own));
+            int port = ((InetSocketAddress) listener.getLocalAddress()).getPort();
+            NbdUri uri = new NbdUri(new Address.Tcp("127.0.0.1", port), "x");
+            RemoteServer.connect(RemoteOptions.of(uri).withTls(x509())).close();
+            assertTrue(ended.get(10, TimeUnit.SECONDS), "close_notify came");
+        }
+    }
+
+    /// Begins TLS with one client, refuses all it asks for but ABORT, and returns whether it ended
+    /// TLS before it hung up.
+    private static boolean refuseAll(ServerSocketChannel listener, TlsCredentials own)
+            throws IOException {
+        try (SocketChannel socket = listener.accept()) {
+            socket.write(
+                    ByteBuffer.allocate(NbdProtocol.GREETING_BYTES)
+                            .putLong(NbdProtocol.INIT_MAGIC)
+                            .putLong(NbdProtocol.OPTION_MAGIC)
+                            .putShort((short) NbdProtocol.FLAG_FIXED_NEWSTYLE)
+                            .flip());
+            boolean _ = readFully(socket, ByteBuffer.allocate(4));
+            SSLEngine engine = own.newEngine(null);
+            ByteChannel channel = socket;
+            ByteBuffer header = ByteBuffer.allocate(NbdProtocol.OPTION_HEADER_BYTES);
+            while (readFully(channel, header.clear())) {
+                int option = header.getInt(8);
+                boolean granted =
+                        option == NbdProtocol.OPT_STARTTLS || option == NbdProtocol.OPT_ABORT;
+                channel.write(
+                        OptionReplyCodec.encode(
+                                option,
+                                granted
+                                        ? new OptionReply.Ack()
+                                        : new OptionReply.Refusal(
+                                                NbdProtocol.REP_ERR_UNSUP, "")));
+                if (option == NbdProtocol.OPT_STARTTLS) {
+                    channel = TlsChannel.handshake(socket, engine);
+                }
+            }
+            return engine.isInboundDone();
+        }
+    }
+
+    /// @return false if there is nothing more
+    private static boolean readFully(ByteChannel channel, ByteBuffer target) throws IOException {
+        while (target.hasRemaining()) {
+            if (channel.read(target) < 0) {
+                return false;
+            }
+        }
+        return true;
     }
 
     /// Of all that ends a handshake only GO tells the sizes of blocks.

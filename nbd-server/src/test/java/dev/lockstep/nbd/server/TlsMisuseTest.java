@@ -13,6 +13,7 @@ import dev.lockstep.nbd.OptionReply;
 import dev.lockstep.nbd.conformance.Shows;
 import dev.lockstep.nbd.tls.TlsCredentials.Endpoint;
 
+import dev.lockstep.nbd.tls.TlsChannel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -85,6 +86,25 @@ class TlsMisuseTest extends TlsServing {
         try (RawClient client = RawClient.connect(address).flags(3)) {
             client.send(join(OptionCodec.encode(new Option.StartTls()), half));
             assertTrue(client.isHungUp());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    @Shows("disc.tls")
+    void a_client_that_says_goodbye_is_told_that_tls_ends_before_the_connection_does(
+            boolean withKeys) throws IOException {
+        serve(withKeys, LONG);
+        ByteBuffer disconnect = RawClient.header(0, NbdProtocol.CMD_DISC, 1, 0, 0);
+        try (RawClient client = consented()) {
+            SSLEngine engine = credentials(withKeys, Endpoint.CLIENT).newEngine("localhost");
+            TlsChannel channel = TlsChannel.handshake(client.socket, engine);
+            channel.write(join(OptionCodec.encode(new Option.Go("disk", List.of())), disconnect));
+            ByteBuffer rest = ByteBuffer.allocate(1 << 16);
+            while (channel.read(rest) >= 0) {
+                assertTrue(rest.hasRemaining(), "it ends");
+            }
+            assertTrue(engine.isInboundDone(), "close_notify came");
         }
     }
 
