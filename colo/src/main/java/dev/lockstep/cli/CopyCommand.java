@@ -121,7 +121,10 @@ final class CopyCommand implements Callable<Integer> {
                 throw new IOException(
                         "%s has %d bytes and %s only %d: the destination must not be smaller"
                                 .formatted(
-                                        sourceText, source.length(), targetText, target.length()));
+                                        sourceName(),
+                                        source.length(),
+                                        targetName(),
+                                        target.length()));
             }
             boolean zeroAlready = CopyPlace.isNew(to) && !options.allocate();
             run(source, target, zeroAlready ? options.withTargetIsZero() : options);
@@ -139,7 +142,7 @@ final class CopyCommand implements Callable<Integer> {
                     target.gate().flush();
                 }
             } catch (IOException e) {
-                throw incomplete(targetText, e);
+                throw incomplete(targetName(), e);
             }
             if (telling != null) {
                 telling.complete();
@@ -151,9 +154,17 @@ final class CopyCommand implements Callable<Integer> {
             if (differing.isPresent()) {
                 throw new IOException(
                         "%s differs from %s at offset %d"
-                                .formatted(targetText, sourceText, differing.getAsLong()));
+                                .formatted(targetName(), sourceName(), differing.getAsLong()));
             }
         }
+    }
+
+    private String sourceName() {
+        return ServerPlace.unfold(sourceText);
+    }
+
+    private String targetName() {
+        return ServerPlace.unfold(targetText);
     }
 
     static IOException incomplete(String target, IOException e) {

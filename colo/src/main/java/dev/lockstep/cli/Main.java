@@ -133,9 +133,8 @@ public final class Main implements Callable<Integer> {
     private static void configure(CommandLine commandLine) {
         CommandSpec spec = commandLine.getCommandSpec();
         switch (spec.userObject()) {
-            // As with QEMU's and libnbd's tools, the last of repeated options counts, in
-            // subcommands
-            // as well, and a long option may be cut short where it is clear which is meant.
+            // As with QEMU's and libnbd's tools, the last of repeated options counts, and a long
+            // option may be cut short where it is clear which is meant; in subcommands as well.
             case NbdCommand _, InfoCommand _, ImgCommand _, IoCommand _ -> {
                 commandLine.setOverwrittenOptionsAllowed(true);
                 commandLine.setAbbreviatedOptionsAllowed(true);

@@ -51,6 +51,14 @@ sealed interface ServerPlace {
         return folded.toArray(String[]::new);
     }
 
+    /// An argument as it was written.
+    static String unfold(String argument) {
+        Started started = started(argument);
+        return started == null
+                ? argument
+                : "%s %s %s".formatted(OPENING, String.join(" ", started.command()), CLOSING);
+    }
+
     /// The command that an argument was folded from, or null if it was none.
     static @Nullable Started started(String argument) {
         String[] words = argument.split(SEPARATOR, -1);

@@ -20,6 +20,8 @@ class ServerPlaceTest {
                 new ServerPlace.Started(List.of("qemu-nbd", "-r", "a b")),
                 ServerPlace.parse(folded[2]));
         assertEquals(new ServerPlace.Started(List.of("x")), ServerPlace.parse(folded[3]));
+        assertEquals("[ qemu-nbd -r a b ]", ServerPlace.unfold(folded[2]));
+        assertEquals("-p", ServerPlace.unfold(folded[1]));
     }
 
     @Test
