@@ -328,8 +328,7 @@ public final class TlsChannel implements ByteChannel, GatheringByteChannel {
         }
         try {
             engine.closeOutbound();
-            while (!engine.isOutboundDone()
-                    && engine.wrap(NOTHING, sending).bytesProduced() > 0) {
+            while (!engine.isOutboundDone() && engine.wrap(NOTHING, sending).bytesProduced() > 0) {
                 flush();
             }
         } catch (IOException _) {

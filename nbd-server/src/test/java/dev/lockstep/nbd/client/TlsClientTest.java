@@ -16,32 +16,28 @@ import dev.lockstep.nbd.Exports;
 import dev.lockstep.nbd.NbdProtocol;
 import dev.lockstep.nbd.NbdUri;
 import dev.lockstep.nbd.OptionReply;
+import dev.lockstep.nbd.OptionReplyCodec;
 import dev.lockstep.nbd.conformance.Shows;
 import dev.lockstep.nbd.server.NbdServer;
 import dev.lockstep.nbd.server.ServerOptions;
 import dev.lockstep.nbd.tls.Authority;
 import dev.lockstep.nbd.tls.ClientTls;
 import dev.lockstep.nbd.tls.ServerTls;
+import dev.lockstep.nbd.tls.TlsChannel;
 import dev.lockstep.nbd.tls.TlsCredentials;
 import dev.lockstep.nbd.tls.TlsCredentials.Endpoint;
 
-import dev.lockstep.nbd.OptionReplyCodec;
-import dev.lockstep.nbd.tls.TlsChannel;
-import java.io.IOException;
-import java.net.InetSocketAddress;
-import java.nio.channels.ByteChannel;
-import java.nio.channels.ServerSocketChannel;
-import java.nio.channels.SocketChannel;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
-import java.util.concurrent.TimeUnit;
-import javax.net.ssl.SSLEngine;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
+import java.nio.channels.ByteChannel;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -49,6 +45,12 @@ import java.util.Queue;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+
+import javax.net.ssl.SSLEngine;
 
 /// Our client on other people's servers, which use GnuTLS.
 class TlsClientTest {
@@ -271,7 +273,7 @@ class TlsClientTest {
         TlsCredentials own = TlsCredentials.x509(certificates, Endpoint.SERVER, true);
         try (ServerSocketChannel listener = ServerSocketChannel.open();
                 ExecutorService thread = Executors.newVirtualThreadPerTaskExecutor()) {
-            listener.bind(new InetSocketAddress("127.0.0.1", 0));
+            listener.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
             Future<Boolean> ended = thread.submit(() -> refuseAll(listener, own));
             int port = ((InetSocketAddress) listener.getLocalAddress()).getPort();
             NbdUri uri = new NbdUri(new Address.Tcp("127.0.0.1", port), "x");
@@ -304,8 +306,7 @@ class TlsClientTest {
                                 option,
                                 granted
                                         ? new OptionReply.Ack()
-                                        : new OptionReply.Refusal(
-                                                NbdProtocol.REP_ERR_UNSUP, "")));
+                                        : new OptionReply.Refusal(NbdProtocol.REP_ERR_UNSUP, "")));
                 if (option == NbdProtocol.OPT_STARTTLS) {
                     channel = TlsChannel.handshake(socket, engine);
                 }

@@ -11,9 +11,9 @@ import dev.lockstep.nbd.Option;
 import dev.lockstep.nbd.OptionCodec;
 import dev.lockstep.nbd.OptionReply;
 import dev.lockstep.nbd.conformance.Shows;
+import dev.lockstep.nbd.tls.TlsChannel;
 import dev.lockstep.nbd.tls.TlsCredentials.Endpoint;
 
-import dev.lockstep.nbd.tls.TlsChannel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
