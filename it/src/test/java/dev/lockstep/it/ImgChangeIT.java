@@ -117,6 +117,21 @@ class ImgChangeIT {
     }
 
     @Test
+    void version_2_is_reached_without_bitmaps_and_without_zero_clusters_in_snapshots()
+            throws IOException {
+        qemuImg("create -q -f qcow2 ours.qcow2 2M");
+        write("ours.qcow2", "write -P 1 0 1M", "write -z 1M 512k");
+        qemuImg("snapshot -c s ours.qcow2");
+        write("ours.qcow2", "write -P 2 1M 64k", "write -z 1536k 64k");
+        Files.copy(folder.resolve("ours.qcow2"), folder.resolve("theirs.qcow2"));
+        Lockstep.succeed("img", "bitmap", "--add", folder + "/ours.qcow2", "b");
+        both("amend -f qcow2 -o compat=0.10 IMAGE");
+        same();
+        both("snapshot -a s IMAGE");
+        same();
+    }
+
+    @Test
     void the_space_of_a_longer_disk_is_taken_and_of_a_shorter_one_is_given_back()
             throws IOException {
         for (String mode : List.of("off", "metadata", "falloc", "full")) {

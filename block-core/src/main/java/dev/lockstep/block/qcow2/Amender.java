@@ -3,7 +3,10 @@ package dev.lockstep.block.qcow2;
 import dev.lockstep.block.BlockException;
 import dev.lockstep.block.BlockException.Kind;
 import dev.lockstep.block.WriteFlag;
+import dev.lockstep.block.format.HostFile;
 import dev.lockstep.block.graph.Gate;
+import dev.lockstep.block.qcow2.bitmaps.ImageBitmaps;
+import dev.lockstep.block.qcow2.bitmaps.PersistentBitmap;
 import dev.lockstep.block.qcow2.layout.Feature;
 import dev.lockstep.block.qcow2.layout.Features;
 import dev.lockstep.block.qcow2.layout.Geometry;
@@ -20,8 +23,8 @@ import java.nio.ByteBuffer;
 import java.util.List;
 
 /// Makes an image one of another version, or with other features. What is not possible is refused
-/// before anything changes; what is, is one change of the header, after version 2 has got along
-/// without the zero clusters that it does not know.
+/// before anything changes; what is, is one change of the header, after an image of version 2 has
+/// got along without what that does not know: zero clusters and bitmaps.
 final class Amender {
     private static final int STEP_BYTES = 2 << 20;
 
@@ -45,9 +48,15 @@ final class Amender {
         int version = wanted == null ? before.version() : wanted;
         check(changes, before, version);
         if (version < before.version()) {
+            dropBitmaps();
             dropZeroClusters();
         }
         tables.settle();
+        if (version < before.version()) {
+            for (SnapshotEntry snapshot : snapshots) {
+                eachL2Table(snapshot, this::withoutZeroClusters);
+            }
+        }
         tables.header().update(header -> changed(header, changes, version));
         tables.file().sync();
     }
@@ -90,7 +99,6 @@ final class Amender {
         require(!before.has(Feature.EXTERNAL_DATA), no + "it has an external data file");
         require(!before.has(Feature.COMPRESSION_TYPE), no + "its clusters are not zlib's");
         require(!before.has(Feature.EXTENDED_L2), no + "it has extended L2 entries");
-        require(before.bitmaps() == null, no + "it has bitmaps, which have to be removed first");
         require(
                 before.refcountOrder() == Header.REFCOUNT_ORDER_DEFAULT,
                 no + "its refcounts do not have 16 bits (refcount_bits=16)");
@@ -99,10 +107,11 @@ final class Amender {
                     snapshot.vmStateBytes() == 0
                             && snapshot.diskBytes().orElse(before.size()) == before.size();
             require(
-                    plain && !hasZeroClusters(snapshot),
+                    plain,
                     no
-                            + "its snapshot '%s' has another length, a saved state or zero clusters"
+                            + "its snapshot '%s' has another length or a saved state"
                                     .formatted(snapshot.name()));
+            eachL2Table(snapshot, (_, table) -> checkZeroClusters(no, snapshot, table));
         }
     }
 
@@ -113,7 +122,42 @@ final class Amender {
         }
     }
 
-    private boolean hasZeroClusters(SnapshotEntry snapshot) throws BlockException {
+    /// In a snapshot, only what needs no new place goes: a zero cluster that has none, where
+    /// nothing is below.
+    private void checkZeroClusters(String no, SnapshotEntry snapshot, long[] table)
+            throws BlockException {
+        for (long entry : table) {
+            require(
+                    !isZero(entry) || (image.backing().bytes() == 0 && L2Entry.offset(entry) == 0),
+                    no
+                            + "its snapshot '%s' has zero clusters with a place or over a backing file"
+                                    .formatted(snapshot.name()));
+        }
+    }
+
+    private static boolean isZero(long entry) {
+        return !L2Entry.isCompressed(entry) && (entry & L2Entry.ZERO) != 0;
+    }
+
+    /// Images that share the table see the same in it as before, also after a crash.
+    private void withoutZeroClusters(long offset, long[] table) throws BlockException {
+        boolean changed = false;
+        for (int index = 0; index < table.length; index++) {
+            if (isZero(table[index])) {
+                table[index] = 0;
+                changed = true;
+            }
+        }
+        if (changed) {
+            tables.file().write(offset, HostFile.bytes(table));
+        }
+    }
+
+    private interface L2Work {
+        void take(long offset, long[] table) throws BlockException;
+    }
+
+    private void eachL2Table(SnapshotEntry snapshot, L2Work work) throws BlockException {
         int entries = geometry.clusterBytes() / Long.BYTES;
         for (long word :
                 tables.file()
@@ -121,16 +165,20 @@ final class Amender {
                                 "L1 table of a snapshot",
                                 snapshot.l1Offset(),
                                 snapshot.l1Entries())) {
-            if (L2Entry.offset(word) == 0) {
-                continue;
-            }
-            for (long entry : tables.file().readTable("L2 table", L2Entry.offset(word), entries)) {
-                if (!L2Entry.isCompressed(entry) && (entry & L2Entry.ZERO) != 0) {
-                    return true;
-                }
+            long offset = L2Entry.offset(word);
+            if (offset != 0) {
+                work.take(offset, tables.file().readTable("L2 table", offset, entries));
             }
         }
-        return false;
+    }
+
+    /// Version 2 has no way to say that they are up to date.
+    private void dropBitmaps() throws BlockException {
+        ImageBitmaps bitmaps = device.bitmaps();
+        for (PersistentBitmap each : List.copyOf(bitmaps.all())) {
+            bitmaps.remove(each.name());
+        }
+        bitmaps.end(tables);
     }
 
     /// Where nothing is below the image, what is not mapped reads as zeroes too; elsewhere zeroes
