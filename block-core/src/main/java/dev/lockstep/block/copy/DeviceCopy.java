@@ -157,10 +157,7 @@ public final class DeviceCopy {
         private List<Put> put(Piece data) throws IOException {
             return switch (data.content()) {
                 case DATA -> sparse.begin(data.offset(), read(data));
-                case ZERO -> {
-                    sink.zero(data.offset(), data.length());
-                    yield List.of();
-                }
+                case ZERO -> List.of(sink.beginZero(data.offset(), data.length()));
                 case LEFT_OUT -> List.of();
             };
         }

@@ -46,6 +46,22 @@ public interface Sink {
         };
     }
 
+    /// Begins what [#zero] does as a whole. It has a turn as well, because it may change where what
+    /// comes after it lies.
+    default Put beginZero(long offset, long length) {
+        return new Put() {
+            @Override
+            public void place() throws IOException {
+                zero(offset, length);
+            }
+
+            @Override
+            public Pending write() {
+                return Pending.DONE;
+            }
+        };
+    }
+
     /// A write that was begun. Its methods are called one after the other.
     interface Put extends AutoCloseable {
         /// Decides where it lies.

@@ -28,19 +28,16 @@ record SparseSink(Sink sink, int blockBytes) {
         }
     }
 
-    /// Begins to put them there. Zeroes are dealt with at once.
-    ///
-    /// @return the writes
+    /// Begins to put them there.
     List<Put> begin(long offset, ByteBuffer bytes) throws IOException {
         List<Put> puts = new ArrayList<>();
         while (bytes.hasRemaining()) {
             Run run = next(offset, bytes);
             offset += run.bytes().remaining();
-            if (run.zero()) {
-                sink.zero(run.offset(), run.bytes().remaining());
-            } else {
-                puts.add(sink.begin(run.offset(), run.bytes()));
-            }
+            puts.add(
+                    run.zero()
+                            ? sink.beginZero(run.offset(), run.bytes().remaining())
+                            : sink.begin(run.offset(), run.bytes()));
         }
         return puts;
     }
