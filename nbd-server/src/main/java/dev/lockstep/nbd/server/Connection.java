@@ -60,6 +60,14 @@ final class Connection {
         server.negotiated(this);
     }
 
+    /// Has the socket read again, or not for now. A write that failed has closed it before anybody
+    /// is told: then there is nothing to read, and Netty would complain. On the event loop.
+    void read(boolean on) {
+        if (channel.isOpen()) {
+            channel.config().setAutoRead(on);
+        }
+    }
+
     /// Hangs up because of what the peer did.
     void drop(String reason) {
         LOG.debug("{}: dropped: {}", this, reason);

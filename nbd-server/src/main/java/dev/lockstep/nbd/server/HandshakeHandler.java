@@ -117,7 +117,7 @@ final class HandshakeHandler extends ByteToMessageDecoder {
 
     @Override
     public void channelWritabilityChanged(ChannelHandlerContext context) {
-        context.channel().config().setAutoRead(context.channel().isWritable());
+        connection.read(context.channel().isWritable());
     }
 
     @Override
@@ -192,7 +192,7 @@ final class HandshakeHandler extends ByteToMessageDecoder {
                 connection.receiver().useTls();
             }
             context.pipeline().replace(this, null, next);
-            channel.config().setAutoRead(true);
+            connection.read(true);
         } else if (state instanceof Negotiation.Closed) {
             context.writeAndFlush(Unpooled.EMPTY_BUFFER).addListener(ChannelFutureListener.CLOSE);
         }
@@ -205,7 +205,7 @@ final class HandshakeHandler extends ByteToMessageDecoder {
 
     /// Makes an engine where files may be read, and only then answers.
     private void startTls(ChannelHandlerContext context, ServerTls using, List<Reply> replies) {
-        context.channel().config().setAutoRead(false);
+        connection.read(false);
         Thread.startVirtualThread(
                 () -> {
                     try {
@@ -227,7 +227,7 @@ final class HandshakeHandler extends ByteToMessageDecoder {
         }
         send(context, replies);
         context.pipeline().addFirst(new TlsHandler(connection, engine));
-        context.channel().config().setAutoRead(true);
+        connection.read(true);
     }
 
     private void tlsEnded(ChannelHandlerContext context, SslHandshakeCompletionEvent completion) {

@@ -221,7 +221,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
         decode(left == null ? Unpooled.EMPTY_BUFFER : left);
         endTick();
         if (isReading() && !waiting) {
-            channel.config().setAutoRead(true);
+            connection.read(true);
             if (inputEnded) {
                 finish();
             }
@@ -370,7 +370,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
 
     private void waitForAllowance() {
         waiting = true;
-        channel.config().setAutoRead(false);
+        connection.read(false);
     }
 
     private void awaitTurn() {
@@ -445,7 +445,7 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter
     private boolean finish() {
         if (isReading()) {
             phase = Phase.FINISHING;
-            channel.config().setAutoRead(false);
+            connection.read(false);
             completeReply();
             dropInput();
             checkEnd();
