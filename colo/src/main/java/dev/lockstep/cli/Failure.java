@@ -79,13 +79,14 @@ final class Failure {
         return "unknown %s '%s'%s".formatted(what, first, hint);
     }
 
-    /// picocli speaks of types and constants; people know numbers and words.
+    /// picocli speaks of types and constants; people know numbers and words. Converters of our own
+    /// have said it well.
     private static String wrongValue(OptionSpec option, String value, String otherwise) {
         Class<?> type = option.auxiliaryTypes()[0];
         if (type == int.class || type == Integer.class) {
             return "%s takes a number, not '%s'".formatted(option.longestName(), value);
         }
-        if (!type.isEnum()) {
+        if (!type.isEnum() || !otherwise.contains("expected one of")) {
             return otherwise;
         }
         String words =
