@@ -193,10 +193,14 @@ class QmpClientTest {
             IOException refused =
                     assertThrows(IOException.class, () -> QmpClient.connect(place, SOON, listener));
             assertTrue(refused.toString().contains("does not greet"), refused::toString);
-            Thread.ofVirtual().start(() -> greet(other, "NBDMAGIC\0\0"));
+            Thread.ofVirtual().start(() -> greet(other, "220 mail\r\n"));
             refused =
                     assertThrows(IOException.class, () -> QmpClient.connect(place, SOON, listener));
             assertTrue(refused.toString().contains("no JSON"), refused::toString);
+            Thread.ofVirtual().start(() -> greet(other, "NBDMAGIC\0\0"));
+            refused =
+                    assertThrows(IOException.class, () -> QmpClient.connect(place, SOON, listener));
+            assertTrue(refused.toString().contains("no monitor"), refused::toString);
         }
     }
 

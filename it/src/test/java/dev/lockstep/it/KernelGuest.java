@@ -9,6 +9,7 @@ import java.io.UncheckedIOException;
 import java.io.Writer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -101,6 +102,8 @@ final class KernelGuest implements AutoCloseable {
     private String said() {
         try {
             return Files.readString(messages, StandardCharsets.ISO_8859_1);
+        } catch (NoSuchFileException _) {
+            return "it was turned off";
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

@@ -41,7 +41,12 @@ class ServerCommandIT {
     void info_starts_nbdkit_and_tells_what_nbdinfo_tells() {
         String ours = lockstep("info", "[", "nbdkit", "memory", "1M", "]").expectSuccess().output();
         String theirs = Peer.run("nbdinfo", "[", "nbdkit", "memory", "1M", "]").output();
-        assertEquals(theirs.replace("\tcontent: data\n", ""), ours.replaceFirst("\turi: .*\n", ""));
+        assertEquals(common(theirs), common(ours));
+    }
+
+    /// Without what nbdinfo 1.14 does not tell, or tells only where there is the program `file`.
+    private static String common(String told) {
+        return told.replaceAll("\t(content|can_block_status_payload|uri): .*\n", "");
     }
 
     @Test
@@ -52,7 +57,7 @@ class ServerCommandIT {
                 lockstep("info", "[", "qemu-nbd", "-r", "-f", "raw", image.toString(), "]")
                         .expectSuccess()
                         .output();
-        assertTrue(told.contains("content: qcow2 image"), told);
+        assertTrue(told.matches("(?s).*content: (QEMU QCOW|qcow2) .*"), told);
         assertEquals(
                 "1048576\n",
                 lockstep("info", "--size", "[", "qemu-nbd", "-r", "-f", "qcow2", "" + image, "]")

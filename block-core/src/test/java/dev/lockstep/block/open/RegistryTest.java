@@ -104,7 +104,7 @@ class RegistryTest {
         BlockException refused =
                 assertThrows(
                         BlockException.class, () -> registry.open(graph, tree, Inherited.NOTHING));
-        assertTrue(refused.getMessage().contains("lies outside"), refused.getMessage());
+        assertTrue(refused.getMessage().contains("lies beyond the end"), refused.getMessage());
         assertEquals(List.of(), graph.nodes());
         // A lock that stayed would refuse this.
         registry.open(graph, tree.with("offset", "0"), Inherited.NOTHING).close();
