@@ -43,7 +43,11 @@ final class Monitor implements AutoCloseable {
             channel = unix ? SocketChannel.open(StandardProtocolFamily.UNIX) : SocketChannel.open();
             channel.connect(target);
             reader = new BufferedReader(Channels.newReader(channel, StandardCharsets.UTF_8));
-            JsonNode greeting = JSON.readTree(reader.readLine());
+            String line = reader.readLine();
+            if (line == null) {
+                throw new EOFException(address + " hung up");
+            }
+            JsonNode greeting = JSON.readTree(line);
             assertEquals(true, greeting.path("QMP").has("version"), greeting::toString);
             execute("qmp_capabilities", "{}");
         } catch (IOException e) {
