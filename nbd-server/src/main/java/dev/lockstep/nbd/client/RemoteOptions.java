@@ -19,9 +19,8 @@ import java.util.List;
 /// @param headers the newest style of headers to ask for
 /// @param contexts the names of the metadata contexts to ask for besides `base:allocation`
 /// @param patience how long to wait for what
-/// @param waitersRead whether a platform thread that awaits a reply reads it from the socket
-/// itself,
-///     which spares waking it. Nobody interrupts such a thread: that would close the socket
+/// @param waitersRead whether a platform thread that awaits a reply reads it from the socket, which
+///     spares waking it. Nobody interrupts such a thread: that would close the socket
 /// @param tls how TLS is spoken, or null where it is not
 public record RemoteOptions(
         NbdUri uri,
