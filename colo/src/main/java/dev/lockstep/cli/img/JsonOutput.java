@@ -60,7 +60,7 @@ final class JsonOutput {
                 generator.writeEndArray();
             }
             case BooleanNode truth -> generator.writeBoolean(truth.booleanValue());
-            case NumericNode number -> generator.writeNumber(number.longValue());
+            case NumericNode number -> generator.writeNumber(number.asText());
             default -> generator.writeString(tree.textValue());
         }
     }
